@@ -1,0 +1,39 @@
+# Everything a newcomer needs. Each target sets up .venv by itself; only Python 3.11 to 3.13 with venv, and make, must be there.
+PYTHON ?= python3
+PRESET ?= quick
+ONLY ?=
+JOBS ?= 1
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup reproduce test lint lab clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## the environment, from the hashed lock, into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "expected Python 3.11 to 3.13, got %d.%d: call make with PYTHON=python3.12, say" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper, ONLY="03_nads ..."
+	$(BIN)/python -m anisotropy.reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY))
+
+test: $(READY)  ## unit tests, then every notebook against its committed outputs
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
+
+lint: $(READY)  ## ruff on code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lab: $(READY)  ## read and run the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+clean:  ## remove the environment and what quick made; committed figures stay
+	rm -rf $(VENV) figures/quick

@@ -1,0 +1,1 @@
+"""Directional inductive bias of neural networks: directions, dipoles, NADs, sweeps and interventions."""
