@@ -1,0 +1,202 @@
+"""Any architecture by name, as a factory of freshly initialised networks.
+
+NADs belong to an architecture and its initialisation, not to one network, so everything here deals in *factories*:
+zero-argument callables that make a new random network each time they are called.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from anisotropy import networks
+
+BUILTIN: dict[str, Callable[..., nn.Module]] = {
+    "logreg": networks.LogisticRegression,
+    "lenet": networks.LeNet,
+    "vgg11": networks.VGG11,
+    "resnet18": networks.ResNet18,
+    "densenet121": networks.DenseNet121,
+}
+"""The paper's five networks."""
+
+
+@dataclass(frozen=True)
+class Factory:
+    """A zero-argument callable that makes a freshly initialised network, and knows how to say what it makes."""
+
+    name: str
+    input_shape: tuple[int, int, int]
+    arguments: dict[str, Any] = field(default_factory=dict)
+    _make: Callable[[], nn.Module] = field(default=None, repr=False, compare=False)
+
+    def __call__(self) -> nn.Module:
+        """A new network, drawn from torch's global generator (see `build` for a repeatable draw)."""
+        return self._make()
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Name and arguments as plain values: what a result is filed under and a passport records."""
+        return {"name": self.name, "input_shape": list(self.input_shape), **self.arguments}
+
+
+def factory(
+    name: str,
+    *,
+    in_channels: int = 1,
+    num_outputs: int = 1,
+    image_size: int | tuple[int, int] = 32,
+    width: float = 1.0,
+    pooling: bool = True,
+    **kwargs: Any,
+) -> Factory:
+    """Factory of a network by name.
+
+    Args:
+        name: ``logreg``, ``lenet``, ``vgg11`` (batch norm), ``resnet18``, ``densenet121``: the paper's networks;
+            ``torchvision:NAME`` and ``timm:NAME``: theirs, without weights; ``module:callable``: your own, called with
+            ``kwargs`` and with those of ``in_channels``, ``num_outputs``, ``image_size`` that its signature names.
+        in_channels: channels C of the input.
+        num_outputs: outputs of the read-out layer: 1 to measure responses, the number of classes to train.
+        image_size: height and width in pixels, one number for square images.
+        width: multiplies the number of channels (the paper's networks only).
+        pooling: False removes every pooling layer and adapts the read-out (the paper's networks only, Fig. 3).
+        **kwargs: passed on to the network (``strides=False`` for ``resnet18``).
+
+    Returns:
+        A factory that has been tried once: its networks take (n, C, H, W) and return (n, num_outputs).
+
+    Raises:
+        ValueError: unknown name, an input size or argument that the network refuses, or an output of another shape.
+        ImportError: timm, or the module that was named, cannot be imported.
+
+    Example:
+        >>> net = factory("lenet", in_channels=3, num_outputs=10)()
+        >>> sum(p.numel() for p in net.parameters())
+        62006
+    """
+    height, breadth = (image_size, image_size) if isinstance(image_size, int) else image_size
+    shape = (in_channels, int(height), int(breadth))
+    if min(shape) < 1 or num_outputs < 1 or not width > 0:
+        raise ValueError(
+            f"expected positive in_channels, image_size, num_outputs and width, got {in_channels}, {image_size}, "
+            f"{num_outputs}, {width}"
+        )
+    common = {"in_channels": in_channels, "num_outputs": num_outputs, "image_size": shape[1:]}
+    source, colon, target = name.partition(":")
+    if not colon:
+        make, arguments = _builtin(name, common, width, pooling, kwargs)
+    else:
+        if width != 1.0 or not pooling:
+            raise ValueError(f"width and pooling are arguments of {', '.join(BUILTIN)} only; {name} was asked for")
+        make = {"torchvision": _torchvision, "timm": _timm}.get(source, _own)(name, target, common, kwargs)
+        arguments = {"num_outputs": num_outputs, **kwargs}
+    made = Factory(name, shape, arguments, make)
+    _try(made, num_outputs)
+    return made
+
+
+def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module:
+    """Network number `index` of the stream `seed`: the same weights each time, torch's global generator untouched.
+
+    Args:
+        make: a factory.
+        seed: names the stream of networks.
+        index: number of the network in the stream.
+
+    Returns:
+        The network, on the CPU, in eval mode, as NADs are defined on it.
+    """
+    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
+    with torch.random.fork_rng(devices=[]):  # the CPU generator alone: networks are drawn there and moved
+        torch.default_generator.manual_seed(int(state >> np.uint64(1)))
+        network = make()
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"a factory must return a torch.nn.Module, got {type(network).__name__}")
+    return network.eval()
+
+
+def _builtin(name: str, common: dict, width: float, pooling: bool, kwargs: dict):
+    if name not in BUILTIN:
+        near = difflib.get_close_matches(name.lower().replace("-", ""), BUILTIN, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(
+            f"unknown architecture {name!r}: {hint}expected one of {', '.join(BUILTIN)}, or torchvision:NAME, "
+            f"timm:NAME, module:callable"
+        )
+    cls = BUILTIN[name]
+    options = {"width": width, "pooling": pooling, **kwargs}
+    if name == "logreg" and not kwargs:  # has neither width nor pooling: any value means the same network
+        options = {}
+    known = set(inspect.signature(cls).parameters)
+    if unknown := set(options) - known:
+        raise ValueError(f"{name} takes no argument {sorted(unknown)}; it knows {sorted(known)}")
+    return (lambda: cls(**common, **options)), {"num_outputs": common["num_outputs"], **options}
+
+
+def _torchvision(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
+    from torchvision import models
+
+    if target not in models.list_models():
+        near = difflib.get_close_matches(target, models.list_models(), n=1)
+        raise ValueError(f"torchvision has no network {target!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    if common["in_channels"] != 3:
+        raise ValueError(f"{name} takes images of 3 channels, got in_channels={common['in_channels']}")
+    if "image_size" in inspect.signature(models.get_model_builder(target)).parameters or target.startswith("vit"):
+        kwargs = {"image_size": common["image_size"][0], **kwargs}
+    return lambda: models.get_model(target, weights=None, num_classes=common["num_outputs"], **kwargs)
+
+
+def _timm(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError(f"{name} needs timm: pip install 'anisotropy[timm]'") from error
+    if not timm.is_model(target):
+        near = difflib.get_close_matches(target, timm.list_models(), n=1)
+        raise ValueError(f"timm has no network {target!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    return lambda: timm.create_model(
+        target, pretrained=False, num_classes=common["num_outputs"], in_chans=common["in_channels"], **kwargs
+    )
+
+
+def _own(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
+    module = importlib.import_module(name.partition(":")[0])
+    try:
+        made = getattr(module, target)
+    except AttributeError:
+        public = [n for n in vars(module) if not n.startswith("_") and callable(getattr(module, n))]
+        near = difflib.get_close_matches(target, public, n=1)
+        raise ValueError(
+            f"{name}: the module has no {target!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        ) from None
+    named = inspect.signature(made).parameters
+    passed = {key: value for key, value in common.items() if key in named}
+    return lambda: made(**{**passed, **kwargs})
+
+
+def _try(made: Factory, num_outputs: int) -> None:
+    """Build one network and pass one image through it, on the meta device where the network allows it (no arithmetic)."""
+
+    def output_shape(device: str) -> tuple[int, ...]:
+        with torch.device(device), torch.random.fork_rng(devices=[]), torch.no_grad():
+            return tuple(made().eval()(torch.zeros(2, *made.input_shape)).shape)
+
+    try:
+        try:
+            shape = output_shape("meta")
+        except (NotImplementedError, RuntimeError):
+            shape = output_shape("cpu")
+    except Exception as error:
+        raise ValueError(f"{made.name} refuses images of shape {made.input_shape}: {error}") from error
+    if shape != (2, num_outputs):
+        raise ValueError(
+            f"{made.name} was asked for {num_outputs} output(s) and returned shape {shape} for 2 images; expected "
+            f"{(2, num_outputs)}: end it in a linear layer with num_outputs outputs"
+        )
