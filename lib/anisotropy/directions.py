@@ -1,0 +1,208 @@
+"""Directions of input space: the real Fourier basis, random directions, and completing a basis.
+
+A direction is a unit vector of R^D, D = C*H*W. Directions are rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+PHASES = ("cos", "sin", "real")
+
+
+@dataclass(frozen=True)
+class FourierBasis:
+    """The real orthonormal Fourier basis of H x W pictures, ordered from low to high frequency.
+
+    The frequency (ky, kx) and its conjugate (-ky, -kx) span the same two real directions, a cosine and a sine of
+    phase 2 pi (ky r / H + kx c / W) at row r and column c. The frequencies that are their own conjugate (0, and half
+    the size of an even side) leave one direction, whose phase is called "real". So there are D = H W directions.
+
+    Attributes:
+        vectors: (D, H, W) float64, orthonormal rows.
+        frequencies: (D, 2) integers (ky, kx), each in [-n/2, n/2) like `np.fft.fftfreq`; of a conjugate pair, the
+            member with kx > 0 stands for both (ky > 0 where kx is its own conjugate).
+        phases: (D,) strings "cos", "sin" or "real".
+    """
+
+    vectors: torch.Tensor
+    frequencies: np.ndarray
+    phases: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the pictures."""
+        return tuple(self.vectors.shape[-2:])
+
+    def index(self, ky: int, kx: int, phase: str = "cos") -> int:
+        """Return the row that holds a frequency, given as either member of its conjugate pair.
+
+        Args:
+            ky: vertical frequency, in cycles per height; any integer, taken modulo the height.
+            kx: horizontal frequency, in cycles per width, likewise.
+            phase: "cos" or "sin"; "real", and equally "cos", for a frequency that is its own conjugate.
+
+        Returns:
+            The row of `vectors`. The sine of (-ky, -kx) is minus that of (ky, kx) and has the same row.
+
+        Raises:
+            KeyError: if the frequency has no such phase.
+        """
+        if phase not in PHASES:
+            raise KeyError(f"expected a phase out of {PHASES}, got {phase!r}")
+        wanted = _representative(ky, kx, self.shape)
+        rows = np.flatnonzero((self.frequencies == wanted).all(axis=1))
+        accepted = {"cos": ("cos", "real"), "sin": ("sin",), "real": ("real",)}[phase]
+        for row in rows:
+            if self.phases[row] in accepted:
+                return int(row)
+        has = [str(self.phases[row]) for row in rows]
+        raise KeyError(f"frequency ({ky}, {kx}) of {self.shape} has no direction of phase {phase!r}; it has {has}")
+
+    def subgrid(self, step: int, phase: str = "cos") -> np.ndarray:
+        """Return the rows on the coarser grid of every `step`-th frequency, one phase each, once per conjugate pair.
+
+        Args:
+            step: distance of neighbouring frequencies; must divide half of each side, so that 0 is on the grid.
+            phase: "cos" or "sin"; a frequency that is its own conjugate gives its only direction in both cases.
+
+        Returns:
+            (K,) integers, increasing. With step 2 of a 32 x 32 basis K = 130: the 16 x 16 grid of the authors'
+            published maps.
+
+        Raises:
+            ValueError: if the step does not divide half of each side, or the phase is unknown.
+        """
+        if step < 1 or any(n % (2 * step) for n in self.shape if step > 1):
+            raise ValueError(f"expected a step that divides half of each side of {self.shape}, got {step}")
+        if phase not in ("cos", "sin"):
+            raise ValueError(f"expected phase 'cos' or 'sin', got {phase!r}")
+        on_grid = (self.frequencies % step == 0).all(axis=1)
+        return np.flatnonzero(on_grid & ((self.phases == phase) | (self.phases == "real")))
+
+    def picture(self, values) -> np.ndarray:
+        """Place one value per direction on the grid of frequencies, frequency 0 in the centre.
+
+        Args:
+            values: (D,) numbers, in the order of `vectors`; NaN where there is none.
+
+        Returns:
+            (H, W) float64: row ky + H // 2, column kx + W // 2. Both members of a conjugate pair show the mean of the
+            values that their cosine and sine have; NaN where neither has one.
+
+        Raises:
+            ValueError: if there is not exactly one value per direction.
+        """
+        values = np.asarray(values, dtype=float)
+        if values.shape != (len(self.frequencies),):
+            raise ValueError(
+                f"expected one value for each of the {len(self.frequencies)} directions, got {values.shape}"
+            )
+        height, width = self.shape
+        total, count = np.zeros((2, height, width))
+        present = ~np.isnan(values)
+        for sign in (1, -1):
+            ky, kx = _wrap(sign * self.frequencies[present], self.shape).T
+            np.add.at(total, (ky + height // 2, kx + width // 2), values[present])
+            np.add.at(count, (ky + height // 2, kx + width // 2), 1.0)
+        with np.errstate(invalid="ignore"):
+            return total / count
+
+
+def _wrap(frequencies, shape):
+    """Bring integer frequencies (..., 2) into [-n/2, n/2) of each side."""
+    n = np.asarray(shape)
+    return (np.asarray(frequencies) + n // 2) % n - n // 2
+
+
+def _representative(ky: int, kx: int, shape) -> tuple[int, int]:
+    """Return the member of the conjugate pair of (ky, kx) that stands for both."""
+    pair = [tuple(int(k) for k in _wrap((sign * ky, sign * kx), shape)) for sign in (1, -1)]
+    return max(pair, key=lambda frequency: frequency[::-1])
+
+
+def fourier(height: int, width: int) -> FourierBasis:
+    """Return the real Fourier basis of height x width pictures: the directions of Fig. 1, 2 and 3.
+
+    Args:
+        height: number of rows, at least 1.
+        width: number of columns, at least 1.
+
+    Returns:
+        The basis, D = height * width directions, ordered by distance from frequency 0.
+
+    Raises:
+        ValueError: if a side is not a positive integer.
+
+    Example:
+        >>> basis = fourier(4, 4)
+        >>> basis.index(0, 0), basis.index(0, -1, "sin") == basis.index(0, 1, "sin")
+        (0, True)
+    """
+    if min(height, width) < 1 or int(height) != height or int(width) != width:
+        raise ValueError(f"expected two positive integer sides, got {height} and {width}")
+    shape = (int(height), int(width))
+    grid = [(ky, kx) for ky in range(shape[0]) for kx in range(shape[1])]
+    distinct = {_representative(ky, kx, shape) for ky, kx in grid}
+    ordered = sorted(distinct, key=lambda k: (k[0] ** 2 / shape[0] ** 2 + k[1] ** 2 / shape[1] ** 2, k))
+    rows, columns = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing="ij")
+    vectors, frequencies, phases = [], [], []
+    for ky, kx in ordered:
+        # whole turns are removed in integers first, so that the argument of cos is as exact as float64 allows
+        turns = (ky * rows * shape[1] + kx * columns * shape[0]) % (shape[0] * shape[1]) / (shape[0] * shape[1])
+        own_conjugate = tuple(_wrap((-ky, -kx), shape)) == (ky, kx)
+        names = ("real",) if own_conjugate else ("cos", "sin")
+        for name in names:
+            wave = (torch.sin if name == "sin" else torch.cos)(2 * torch.pi * turns)
+            vectors.append(wave / wave.norm())
+            frequencies.append((ky, kx))
+            phases.append(name)
+    return FourierBasis(torch.stack(vectors), np.array(frequencies), np.array(phases))
+
+
+def random(count: int, shape: tuple[int, ...], *, generator: torch.Generator) -> torch.Tensor:
+    """Draw directions uniformly on the unit sphere (supplement A.3), independent of each other.
+
+    Args:
+        count: how many, K.
+        shape: (C, H, W) of the pictures.
+        generator: source of randomness; its device is where the result lies.
+
+    Returns:
+        (K, C, H, W) float64, unit norm.
+    """
+    draws = torch.randn(count, *shape, generator=generator, device=generator.device, dtype=torch.float64)
+    return draws / draws.flatten(1).norm(dim=1).view(-1, *[1] * len(shape))
+
+
+def complete(rows: torch.Tensor, *, tolerance: float = 1e-3) -> torch.Tensor:
+    """Complete orthonormal rows to an orthonormal basis of R^D.
+
+    Args:
+        rows: (K, D), orthonormal, K <= D. The released NADs have K = 1,023 rows for D = 1,024 directions.
+        tolerance: largest entry by which rows @ rows.T may differ from the identity.
+
+    Returns:
+        (D, D), in the dtype of `rows`: the given rows, unchanged, then D - K rows orthonormal to them (which ones is
+        arbitrary but fixed).
+
+    Raises:
+        ValueError: if the rows are not a matrix with K <= D, or not orthonormal.
+    """
+    if rows.ndim != 2 or rows.shape[0] > rows.shape[1]:
+        raise ValueError(f"expected rows of shape (K, D) with K <= D, got {tuple(rows.shape)}")
+    count, size = rows.shape
+    exact = rows.double()
+    error = (
+        float((exact @ exact.T - torch.eye(count, dtype=torch.float64, device=rows.device)).abs().max())
+        if count
+        else 0.0
+    )
+    if not error <= tolerance:
+        raise ValueError(f"expected orthonormal rows; rows @ rows.T differs from the identity by {error:.2g}")
+    if count == size:
+        return rows.clone()
+    # the first K columns of the complete QR factor span the given rows, the others their orthogonal complement
+    complement = torch.linalg.qr(exact.T, mode="complete").Q[:, count:].T
+    return torch.cat([rows, complement.to(rows.dtype)])
