@@ -1,0 +1,207 @@
+"""Claims that are checked: statement, reference, measured value with its spread, bound, and a computed verdict.
+
+A verdict is `holds` or `fails` only where the bound lies outside measured +- 2 spread, and `not decided at this size`
+otherwise: a small run must not claim what its noise cannot carry. `spread` is one standard error of `measured`.
+"""
+
+import html
+import math
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+HOLDS = "holds"
+FAILS = "fails"
+UNDECIDED = "not decided at this size"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checked statement; make it with `at_least`, `at_most`, `within` or `undecided`."""
+
+    statement: str
+    reference: str
+    needed: str
+    measured: float | None
+    spread: float
+    n: int | None
+    digits: int
+    verdict: str
+    why: str = ""
+
+    @property
+    def value(self) -> str:
+        """Measured value as printed: rounded to `digits`, with spread and n where there are any."""
+        if self.measured is None:
+            return "-"
+        text = _rounded(self.measured, self.digits)
+        if self.spread:
+            text += f" ± {_rounded(self.spread, self.digits)}"
+        return text + (f" (n = {self.n})" if self.n is not None else "")
+
+    def __str__(self) -> str:
+        detail = self.why if self.measured is None else f"{self.value}, needed {self.needed}"
+        return f"{self.verdict}: {self.statement} [{self.reference}]: {detail}"
+
+
+def _rounded(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text[1:] if text.startswith("-") and not text.strip("-0.") else text  # no negative zero
+
+
+def _numbers(measured: float, spread: float, **bounds: float) -> tuple[float, float]:
+    measured, spread = float(measured), float(spread)
+    for name, value in {"spread": spread, **bounds}.items():
+        if not math.isfinite(value):
+            raise ValueError(f"expected a finite {name}, got {value}")
+    if spread < 0:
+        raise ValueError(f"expected spread >= 0, got {spread}")
+    return measured, spread
+
+
+def _claim(statement, reference, needed, measured, spread, n, digits, holds, fails) -> Claim:
+    if math.isnan(measured):
+        verdict, why = FAILS, "the measurement is not a number"
+    else:
+        verdict, why = (HOLDS if holds else FAILS if fails else UNDECIDED), ""
+    return Claim(statement, reference, needed, measured, spread, n, digits, verdict, why)
+
+
+def at_least(
+    statement: str,
+    reference: str,
+    measured: float,
+    bound: float,
+    *,
+    spread: float = 0.0,
+    n: int | None = None,
+    digits: int = 2,
+) -> Claim:
+    """Claim that a quantity is at least `bound`.
+
+    Args:
+        statement: what is claimed, in words.
+        reference: where the paper says so, such as `Fig. 5`.
+        measured: our value.
+        bound: the least value with which the statement holds.
+        spread: one standard error of `measured`.
+        n: number of independent measurements behind it.
+        digits: decimals to print: what noise and another processor leave unchanged.
+
+    Raises:
+        ValueError: a bound or spread that is not finite, or a negative spread.
+    """
+    m, s = _numbers(measured, spread, bound=bound)
+    needed = f"≥ {_rounded(bound, digits)}"
+    return _claim(statement, reference, needed, m, s, n, digits, m - 2 * s >= bound, m + 2 * s < bound)
+
+
+def at_most(
+    statement: str,
+    reference: str,
+    measured: float,
+    bound: float,
+    *,
+    spread: float = 0.0,
+    n: int | None = None,
+    digits: int = 2,
+) -> Claim:
+    """Claim that a quantity is at most `bound`; arguments as for `at_least`.
+
+    Raises:
+        ValueError: a bound or spread that is not finite, or a negative spread.
+    """
+    m, s = _numbers(measured, spread, bound=bound)
+    needed = f"≤ {_rounded(bound, digits)}"
+    return _claim(statement, reference, needed, m, s, n, digits, m + 2 * s <= bound, m - 2 * s > bound)
+
+
+def within(
+    statement: str,
+    reference: str,
+    measured: float,
+    expected: float,
+    tolerance: float,
+    *,
+    spread: float = 0.0,
+    n: int | None = None,
+    digits: int = 2,
+) -> Claim:
+    """Claim that a quantity equals `expected` up to `tolerance`; other arguments as for `at_least`.
+
+    Raises:
+        ValueError: an expected value, tolerance or spread that is not finite, or a negative one of the last two.
+    """
+    m, s = _numbers(measured, spread, expected=expected, tolerance=tolerance)
+    if tolerance < 0:
+        raise ValueError(f"expected tolerance >= 0, got {tolerance}")
+    needed = f"{_rounded(expected, digits)} ± {_rounded(tolerance, digits)}"
+    gap = abs(m - expected)
+    return _claim(statement, reference, needed, m, s, n, digits, gap + 2 * s <= tolerance, gap - 2 * s > tolerance)
+
+
+def undecided(statement: str, reference: str, why: str) -> Claim:
+    """Claim that this run cannot decide, with the reason, so that the table still names it."""
+    return Claim(statement, reference, "-", None, 0.0, None, 0, UNDECIDED, why)
+
+
+class Table:
+    """Claims of one notebook: aligned text in a terminal, HTML in a notebook, one line each from `verdicts`.
+
+    Args:
+        claims: what `at_least`, `at_most`, `within` and `undecided` return.
+
+    Raises:
+        ValueError: no claim, or the same statement twice.
+    """
+
+    HEAD = ("claim", "reference", "measured", "needed", "verdict")
+
+    def __init__(self, claims: Iterable[Claim]):
+        self.claims = list(claims)
+        if not self.claims:
+            raise ValueError("expected at least one claim, got none")
+        statements = [c.statement for c in self.claims]
+        twice = sorted({s for s in statements if statements.count(s) > 1})
+        if twice:
+            raise ValueError(f"expected each statement once, got twice: {twice[0]!r}")
+
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(self.claims)
+
+    def __len__(self) -> int:
+        return len(self.claims)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows = [(c.statement, c.reference, c.value, c.needed, c.verdict) for c in self.claims]
+        return [(*r[:-1], f"{r[-1]}: {c.why}" if c.why else r[-1]) for r, c in zip(rows, self.claims, strict=True)]
+
+    def __str__(self) -> str:
+        wrapped = [[textwrap.wrap(cell, 48) or [""] for cell in row] for row in [self.HEAD, *self._rows()]]
+        widths = [max(len(line) for row in wrapped for line in row[i]) for i in range(len(self.HEAD))]
+        lines = []
+        for number, row in enumerate(wrapped):
+            for k in range(max(map(len, row))):
+                cells = [(c[k] if k < len(c) else "").ljust(w) for c, w in zip(row, widths, strict=True)]
+                lines.append("  ".join(cells).rstrip())
+            if number == 0:
+                lines.append("  ".join("-" * w for w in widths))
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        def row(cells: Iterable[str], tag: str) -> str:
+            style = ' style="text-align: left"'
+            return "<tr>" + "".join(f"<{tag}{style}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+        body = "".join(row(cells, "td") for cells in self._rows())
+        return f"<table><thead>{row(self.HEAD, 'th')}</thead><tbody>{body}</tbody></table>"
+
+    def verdicts(self) -> str:
+        """One line per claim with rounded numbers, the part that nbval holds a notebook to."""
+        return "\n".join(map(str, self.claims))
+
+    def records(self) -> list[dict]:
+        """Claims as plain values, for `claims.json` and the report."""
+        return [asdict(c) for c in self.claims]

@@ -1,0 +1,73 @@
+"""Files that are there completely or not at all."""
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file atomically: a reader, or a run after a crash, sees the old content or the new one.
+
+    Raises:
+        OSError: the disk is full or the folder read-only; the message names the file, and what was there is kept.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        message = f"could not write {path.name}: {error.strerror}; what was there before is unchanged"
+        raise OSError(error.errno, message) from error
+
+
+def plain(value: Any) -> Any:
+    """Value as JSON can hold it: arrays and tensors as lists, numbers as numbers, NaN and infinities as text."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    elif hasattr(value, "__array__") and not isinstance(value, (np.ndarray, np.generic)):
+        value = np.asarray(value)
+    if isinstance(value, np.ndarray) and value.ndim:
+        return [plain(v) for v in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        # str() of a float32 is its shortest decimal; its conversion to Python's float would print seven digits too many
+        value = float(str(value)) if isinstance(value.item(), float) else value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"expected numbers, text, arrays or containers of them, got {type(value).__name__}")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as indented JSON, atomically; long lists of numbers stay on one line."""
+    write(path, dumps(plain(content)) + "\n")
+
+
+def dumps(content: Any, indent: str = "") -> str:
+    """JSON with one line per entry of a mapping and lists of plain values on one line."""
+    inner = indent + "  "
+    if isinstance(content, dict) and content:
+        rows = [f"{inner}{json.dumps(k)}: {dumps(v, inner)}" for k, v in content.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if isinstance(content, list) and any(isinstance(v, (list, dict)) and v for v in content):
+        return "[\n" + ",\n".join(inner + dumps(v, inner) for v in content) + f"\n{indent}]"
+    return json.dumps(content, allow_nan=False, ensure_ascii=False)

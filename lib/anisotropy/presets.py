@@ -1,0 +1,298 @@
+"""Parameters of the notebooks: declared once in the tagged cell, loaded and changed strictly, never silently.
+
+A notebook's cell tagged `parameters` holds flat literals, `name = value`; they are the preset `quick`. The presets
+`laptop` and `paper` are YAML files in `params/<notebook>/` that change some of them. Whatever does not fit the declared
+names and types stops the run before a kernel starts: papermill by itself only warns about an unknown name.
+"""
+
+import ast
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from anisotropy import paths, strictyaml
+
+QUICK = "quick"
+_INJECTED = "# Parameters"  # papermill's first line of the cell that it injects
+
+
+class ParameterError(ValueError):
+    """A parameter that a notebook does not declare, of another type, given twice, or unreadable."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One parameter as the notebook declares it: its default and the line in the cell."""
+
+    name: str
+    default: Any
+    line: int
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggestion to append to an error: the nearest known name, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(known)}" if known else "none is known"
+
+
+def available(folder: Path | None = None) -> list[str]:
+    """Names of all notebooks, in the order of their numbers, found by looking into the folder."""
+    folder = Path(folder or paths.notebooks())
+    return sorted(p.stem for p in folder.glob("[0-9]*_*.ipynb"))
+
+
+def source(notebook: str, folder: Path | None = None) -> Path:
+    """Path of a notebook's file.
+
+    Raises:
+        ParameterError: there is no such notebook; names the nearest one.
+    """
+    folder = Path(folder or paths.notebooks())
+    path = folder / f"{paths.plain_name(notebook, 'notebook name')}.ipynb"
+    if not path.is_file():
+        raise ParameterError(f"unknown notebook {notebook!r}: {nearest(notebook, available(folder))}")
+    return path
+
+
+def declared(notebook: str, folder: Path | None = None) -> dict[str, Declared]:
+    """Parameters that a notebook declares in its cell tagged `parameters`, in order.
+
+    Raises:
+        ParameterError: no such cell or several, or a line in it that is not `name = literal`.
+    """
+    path = source(notebook, folder)
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
+        raise ParameterError(f"{path.name}: not a readable notebook: {str(error)[:200]}") from error
+    tagged = [c for c in cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise ParameterError(f"{path.name}: expected one code cell tagged 'parameters', found {len(tagged)}")
+    return _literals(tagged[0].source, f"{path.name}, cell 'parameters'")
+
+
+def _literals(code: str, where: str) -> dict[str, Declared]:
+    found: dict[str, Declared] = {}
+    try:
+        tree = ast.parse(code)
+    except SyntaxError as error:
+        raise ParameterError(f"{where}, line {error.lineno}: {error.msg}") from error
+    for node in tree.body:
+        single = isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+        try:
+            value = ast.literal_eval(node.value) if single else None
+        except ValueError:
+            single = False
+        if not single:
+            line = code.splitlines()[node.lineno - 1]
+            raise ParameterError(f"{where}, line {node.lineno}: expected `name = literal`, got `{line.strip()}`")
+        name = node.targets[0].id
+        if name in found:
+            raise ParameterError(f"{where}, line {node.lineno}: {name!r} is declared twice (line {found[name].line})")
+        found[name] = Declared(name, value, node.lineno)
+    return found
+
+
+def checked(value: Any, default: Any, where: str) -> Any:
+    """Return `value` in the type of `default`: an integer may stand for a float, nothing else is converted.
+
+    Raises:
+        ParameterError: `where`, what was expected, and what came.
+    """
+    if default is None:
+        return value
+    expected = type(default)
+    if isinstance(default, tuple):
+        expected, default = list, list(default)
+    if expected is float and type(value) is int:
+        value = float(value)
+    if isinstance(value, tuple):
+        value = list(value)
+    if type(value) is not expected:
+        raise ParameterError(f"{where}: expected {_type_name(default)}, got {value!r}{_advice(value, default)}")
+    if expected is float and not math.isfinite(value):
+        raise ParameterError(f"{where}: expected a finite number, got {value!r}")
+    if expected is list and default:
+        return [_element(v, default, f"{where}, element {i}") for i, v in enumerate(value)]
+    return value
+
+
+def _element(value: Any, defaults: list, where: str) -> Any:
+    """An element must fit one of the default's elements."""
+    error = None
+    for default in sorted(defaults, key=lambda d: type(d) is not type(value)):
+        try:
+            return checked(value, default, where)
+        except ParameterError as problem:
+            error = error or problem
+    raise error
+
+
+def _type_name(default: Any) -> str:
+    names = {
+        bool: "True or False",
+        int: "an integer",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return f"{names.get(type(default), type(default).__name__)} (like {default!r})"
+
+
+def _advice(value: Any, default: Any) -> str:
+    if isinstance(value, str) and isinstance(default, (int, float)):
+        try:
+            number = float(value)
+        except ValueError:
+            return ""
+        if isinstance(default, float) and not isinstance(default, bool):
+            return f", which is text here: write {_yaml_float(number)} (YAML 1.1 reads 1e-3 as text)"
+    if isinstance(default, str):
+        return f": put it in quotes, '{value}'"
+    return ""
+
+
+def _yaml_float(number: float) -> str:
+    text = repr(number)
+    return text.replace("e", ".0e") if "e" in text and "." not in text else text
+
+
+def _known(name: str, known: Mapping, where: str) -> None:
+    if name not in known:
+        raise ParameterError(f"{where}: unknown parameter {name!r}, {nearest(name, known)}")
+
+
+def defaults(notebook: str, folder: Path | None = None) -> dict[str, Any]:
+    """Parameters of the preset `quick`: the notebook's own defaults."""
+    return {name: d.default for name, d in declared(notebook, folder).items()}
+
+
+def names(notebook: str, params: Path | None = None) -> list[str]:
+    """Presets that a notebook has: `quick` and the stems of its YAML files."""
+    folder = Path(params) / notebook if params else paths.params(notebook)
+    return [QUICK, *sorted(p.stem for p in folder.glob("*.yaml") if p.stem != QUICK)]
+
+
+def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, params: Path | None = None) -> dict:
+    """All parameters of a notebook under a preset.
+
+    Args:
+        notebook: name without suffix, such as `03_nads`.
+        preset: `quick` or the stem of a file in `params/<notebook>/`.
+        folder: folder of the notebooks, if not the repository's.
+        params: folder of the presets, if not the repository's.
+
+    Returns:
+        dict: every declared name with its value.
+
+    Raises:
+        ParameterError: no such preset; a name, type, duplicate or syntax at fault, with file and line.
+    """
+    known = declared(notebook, folder)
+    values = {name: d.default for name, d in known.items()}
+    if preset == QUICK:
+        return values
+    base = Path(params) / notebook if params else paths.params(notebook)
+    path = base / f"{paths.plain_name(preset, 'preset name')}.yaml"
+    shown = f"params/{notebook}/{path.name}"
+    if not path.is_file():
+        raise ParameterError(
+            f"{notebook} has no preset {preset!r} ({shown}): {nearest(preset, names(notebook, params))}"
+        )
+    try:
+        lines = strictyaml.read(path.read_bytes(), shown)
+    except strictyaml.YamlError as error:
+        raise ParameterError(str(error)) from error
+    for name, (value, line) in lines.items():
+        _known(name, known, f"{shown}, line {line}")
+        values[name] = checked(value, known[name].default, f"{shown}, line {line}: {name}")
+    if "preset" in known and values["preset"] != preset:
+        line = lines["preset"][1] if "preset" in lines else 1
+        raise ParameterError(f"{shown}, line {line}: expected `preset: {preset}`, got `preset: {values['preset']}`")
+    return values
+
+
+def parse(assignments: Iterable[str]) -> dict[str, Any]:
+    """`name=value` texts as names and Python literals; what is no literal is text.
+
+    Raises:
+        ParameterError: no `=`, no identifier in front of it, or a name given twice.
+    """
+    found: dict[str, Any] = {}
+    for text in assignments:
+        name, equals, literal = text.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise ParameterError(f"--set {text}: expected name=value")
+        if name in found:
+            raise ParameterError(f"--set {text}: {name!r} is given twice")
+        if name == "preset":
+            raise ParameterError(f"--set {text}: a preset is chosen with --preset")
+        try:
+            found[name] = ast.literal_eval(literal.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            found[name] = literal
+    return found
+
+
+def override(parameters: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Parameters with some replaced by `name=value` texts, in the types that they had.
+
+    Raises:
+        ParameterError: a name that is not there, a value of another type, a name given twice.
+    """
+    changed = dict(parameters)
+    for name, value in parse(assignments).items():
+        _known(name, parameters, f"--set {name}")
+        changed[name] = checked(value, parameters[name], f"--set {name}")
+    return changed
+
+
+def strict(notebook: str, namespace: Mapping[str, Any], *, folder: Path | None = None) -> dict[str, Any]:
+    """Check a running notebook's parameters against its tagged cell and return them; call it in the set-up cell.
+
+    papermill executes whatever names it is given and only warns. So every name that it injected is compared with the
+    declared ones, and every value with the declared type. The injected cell is found in the kernel's input history.
+
+    Args:
+        notebook: name without suffix, such as `03_nads`.
+        namespace: `globals()`.
+        folder: folder of the notebooks, if not the repository's.
+
+    Returns:
+        dict: every declared name with the value that it has now.
+
+    Raises:
+        ParameterError: a name that is not declared, one that is missing, or a value of another type.
+    """
+    known = declared(notebook, folder)
+    for name in _injected(namespace, known):
+        _known(name, known, f"{notebook}, injected parameters")
+    values = {}
+    for name, parameter in known.items():
+        if name not in namespace:
+            raise ParameterError(f"{notebook}: parameter {name!r} has no value: run the parameters cell first")
+        values[name] = checked(namespace[name], parameter.default, f"{notebook}: parameter {name}")
+    return values
+
+
+def _injected(namespace: Mapping[str, Any], known: Mapping) -> list[str]:
+    history = namespace.get("In")
+    if isinstance(history, list):
+        cells = [cell for cell in history if isinstance(cell, str) and cell.lstrip().startswith(_INJECTED)]
+        trees = [ast.parse(cell) for cell in cells]
+        targets = [t for tree in trees for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+        return [t.id for t in targets if isinstance(t, ast.Name)]
+    # No kernel (a plain dict, an exported script): unknown names that hold literals and resemble a declared one.
+    literal = (bool, int, float, str, list, dict, tuple, type(None))
+    public = [n for n, v in namespace.items() if not n.startswith("_") and n not in known and type(v) in literal]
+    return [n for n in public if difflib.get_close_matches(n, list(known), n=1, cutoff=0.8)]
