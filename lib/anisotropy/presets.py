@@ -56,10 +56,22 @@ def source(notebook: str, folder: Path | None = None) -> Path:
         ParameterError: there is no such notebook; names the nearest one.
     """
     folder = Path(folder or paths.notebooks())
-    path = folder / f"{paths.plain_name(notebook, 'notebook name')}.ipynb"
-    if not path.is_file():
+    path = folder / f"{notebook}.ipynb"
+    if Path(notebook).name != notebook or not path.is_file():
         raise ParameterError(f"unknown notebook {notebook!r}: {nearest(notebook, available(folder))}")
     return path
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """A notebook's content.
+
+    Raises:
+        ParameterError: the file is no notebook.
+    """
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:  # nbformat raises whatever it stumbles over
+        raise ParameterError(f"{path.name}: not a readable notebook: {str(error)[:200]}") from error
 
 
 def declared(notebook: str, folder: Path | None = None) -> dict[str, Declared]:
@@ -69,10 +81,7 @@ def declared(notebook: str, folder: Path | None = None) -> dict[str, Declared]:
         ParameterError: no such cell or several, or a line in it that is not `name = literal`.
     """
     path = source(notebook, folder)
-    try:
-        cells = nbformat.read(path, as_version=4).cells
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
-        raise ParameterError(f"{path.name}: not a readable notebook: {str(error)[:200]}") from error
+    cells = read(path).cells
     tagged = [c for c in cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise ParameterError(f"{path.name}: expected one code cell tagged 'parameters', found {len(tagged)}")

@@ -1,0 +1,109 @@
+"""What a run says on the terminal: which notebook, which cell, time, and an estimate of the time left."""
+
+import time
+from typing import TextIO
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them: `8 s`, `2 min 05 s`, `1 h 12 min`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def time_left(done: list[float], running: float, cells: int, previous: list[float]) -> float | None:
+    """Seconds that a notebook still needs, None where nothing tells.
+
+    Args:
+        done: seconds of the code cells that are done.
+        running: seconds since the current cell began.
+        cells: number of code cells.
+        previous: seconds of the cells in the last run, which weigh the cells; empty where there was none. Its pace is
+            scaled by how the cells done so far compare with it, once they took ten seconds.
+    """
+    if len(previous) == cells and sum(previous) > 0:
+        before = sum(previous[: len(done)])
+        pace = sum(done) / before if before > 10 else 1.0
+        current = previous[len(done)] if len(done) < cells else 0.0
+        return max(pace * current - running, 0.0) + pace * sum(previous[len(done) + 1 :])
+    spent = sum(done) + running
+    if len(done) < 3 or spent < 10:
+        return None
+    return spent / (len(done) + 0.5) * (cells - len(done) - 0.5)  # cells differ: a rough guess, said to be one
+
+
+class Display:
+    """Lines for starts and ends; in between one line that is rewritten on a terminal, or a line now and then in a log.
+
+    Args:
+        stream: where to write.
+        total: number of notebooks that run.
+        every: seconds between two lines about one notebook where the stream is no terminal.
+    """
+
+    def __init__(self, stream: TextIO, total: int, every: float = 30.0):
+        self.stream = stream
+        self.total = total
+        self.every = every
+        self.live = stream.isatty()
+        self.running: dict[str, dict] = {}
+        self._width = 0
+
+    def line(self, text: str = "") -> None:
+        """A line that stays."""
+        if self._width:
+            self.stream.write("\r" + " " * self._width + "\r")
+            self._width = 0
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+    def start(self, name: str, number: int, reason: str, previous: list[float]) -> None:
+        """A notebook starts."""
+        now = time.perf_counter()
+        expected = f", about {duration(sum(previous))} last time" if previous else ""
+        self.running[name] = {
+            "number": number, "began": now, "since": now, "cells": 0, "done": [], "previous": previous, "told": now,
+        }  # fmt: skip
+        self.line(f"[{number}/{self.total}] {name}: starts ({reason}{expected})")
+
+    def event(self, name: str, event: dict) -> None:
+        """A cell starts or ends."""
+        state = self.running[name]
+        if event["event"] == "start":
+            state["cells"] = event["cells"]
+        elif event["event"] == "cell":
+            state["since"] = time.perf_counter()
+        elif event["event"] == "cell_done":
+            state["done"].append(event["seconds"])
+            state["since"] = time.perf_counter()
+        self.tick()
+
+    def tick(self) -> None:
+        """Renew what is said about the running notebooks."""
+        now = time.perf_counter()
+        if self.live:
+            text = "   ".join(self._state(name, now) for name in self.running)[:150]
+            self.stream.write("\r" + text.ljust(self._width))
+            self.stream.flush()
+            self._width = len(text)
+            return
+        for name, state in self.running.items():
+            if now - state["told"] >= self.every:
+                state["told"] = now
+                self.line(self._state(name, now))
+
+    def _state(self, name: str, now: float) -> str:
+        s = self.running[name]
+        where = f"cell {min(len(s['done']) + 1, s['cells'])}/{s['cells']}" if s["cells"] else "starting the kernel"
+        text = f"[{s['number']}/{self.total}] {name}: {where}, {duration(now - s['began'])}"
+        left = time_left(s["done"], now - s["since"], s["cells"], s["previous"]) if s["cells"] else None
+        return text + (f", about {duration(left)} left" if left is not None else "")
+
+    def end(self, name: str, text: str) -> None:
+        """A notebook ends."""
+        state = self.running.pop(name)
+        self.line(f"[{state['number']}/{self.total}] {name}: {text} ({duration(time.perf_counter() - state['began'])})")

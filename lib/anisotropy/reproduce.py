@@ -1,0 +1,329 @@
+"""Run the notebooks: `python -m anisotropy.reproduce [--preset P] [--only NAME ...] [--set name=value ...]`.
+
+Everything that can be wrong about a run is looked for before a kernel starts. A notebook whose inputs are those of its
+last result is skipped. One that fails leaves its executed copy; those that do not come after it go on.
+"""
+
+import argparse
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from anisotropy import files, paths, presets, provenance, records
+from anisotropy.progress import Display, duration
+from anisotropy.records import PlanError, Step
+
+CELL_TIMEOUT = {presets.QUICK: 1800, "laptop": 4 * 3600}  # seconds; other presets: three days
+LOCK = ".lock"
+
+
+class Worker:
+    """A notebook running in a process of its own; its events arrive in a queue as (name, event)."""
+
+    def __init__(self, step: Step, events: queue.Queue, environment: dict[str, str], timeout: int):
+        self.step = step
+        self.began = time.time()
+        self.cells: list[float] = []
+        self._ended = False
+        job = {
+            "notebook": str(step.path),
+            "copy": str(step.executed("running")),
+            "parameters": step.parameters,
+            "timeout": timeout,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "anisotropy.execution"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+            encoding="utf-8", errors="replace",
+        )  # fmt: skip
+        self._complaints: list[str] = []
+        self._listen = threading.Thread(target=self._complain, daemon=True)
+        self._listen.start()
+        threading.Thread(target=self._forward, args=(events,), daemon=True).start()
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+
+    def _complain(self) -> None:
+        for line in self.process.stderr:
+            self._complaints = [*self._complaints[-30:], line.rstrip()]
+
+    def _forward(self, events: queue.Queue) -> None:
+        for line in self.process.stdout:
+            event = json.loads(line)
+            if event["event"] == "cell_done":
+                self.cells.append(event["seconds"])
+            self._ended |= event["event"] in ("done", "failed")
+            events.put((self.step.name, event))
+        code = self.process.wait()
+        self._listen.join(5)
+        if not self._ended:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+            message = "\n".join([f"the process that ran the notebook {how}", *self._complaints])
+            events.put((self.step.name, {"event": "failed", "kind": "process", "message": message}))
+
+    def stop(self) -> None:
+        """End the process and its kernel, with force if it takes longer than 15 seconds."""
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+@contextmanager
+def lock(folder: Path):
+    """Hold a preset's folder of figures, so that two runs do not write the same results.
+
+    Raises:
+        PlanError: another run holds it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = open(folder / LOCK, "a")  # noqa: SIM115  # held until the run ends
+    except OSError as error:
+        raise PlanError(f"--output: cannot write into {folder}: {error.strerror}") from error
+    with stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass  # no such locks on this system; results are written atomically all the same
+        except BlockingIOError as error:
+            raise PlanError(
+                f"another run writes into {folder}: wait for it to end, or choose another folder with --output"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
+def reproduce(
+    preset: str = presets.QUICK,
+    only: Sequence[str] = (),
+    assignments: Sequence[str] = (),
+    *,
+    jobs: int = 1,
+    output: Path | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    cell_timeout: int | None = None,
+    folder: Path | None = None,
+    params: Path | None = None,
+    stream: TextIO | None = None,
+) -> dict[str, str]:
+    """Run notebooks in dependency order and keep their results.
+
+    Args:
+        preset: `quick`, or the stem of YAML files in `params/<notebook>/`.
+        only: notebooks to run, with those they come after; all of them where empty.
+        assignments: `name=value` texts that change parameters.
+        jobs: notebooks at the same time.
+        output: folder for `<preset>/<notebook>/`; `figures/` of the repository if None.
+        force: run also what is done with the same inputs.
+        dry_run: say what would be done, and do nothing.
+        cell_timeout: seconds that one cell may take.
+        folder: folder of the notebooks, if not the repository's.
+        params: folder of the presets, if not the repository's.
+        stream: where progress goes, standard output if None.
+
+    Returns:
+        dict: for each notebook `done`, `skipped`, `failed` or `not run`.
+
+    Raises:
+        PlanError: an unknown name, a folder at fault, another run on the same folder; nothing was started.
+        presets.ParameterError: a parameter at fault; nothing was started.
+    """
+    stream = stream or sys.stdout
+    base = Path(output).absolute() if output else paths.output()
+    folder = Path(folder or paths.notebooks()).absolute()
+    params = (
+        Path(params).absolute() if params else Path(os.environ.get(paths.PARAMS_VARIABLE, folder.parent / "params"))
+    )
+    if jobs < 1:
+        raise PlanError(f"--jobs {jobs}: expected at least 1")
+    steps, notes = records.select(preset, list(only), list(assignments), folder=folder, params=params, output=base)
+    for step in steps:
+        step.stale = step.stale or ("--force" if force else "")
+    if dry_run:
+        _describe(steps, notes, stream)
+        return {s.name: "would run" if s.stale else "skipped" for s in steps}
+    environment = _environment(base, folder, params, jobs)
+    timeout = cell_timeout or CELL_TIMEOUT.get(preset, 3 * 86400)
+    with lock(base / preset):
+        return _run(steps, notes, jobs, environment, timeout, stream)
+
+
+def _environment(base: Path, folder: Path, params: Path, jobs: int) -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}  # kernels draw inline
+    environment |= {
+        paths.OUTPUT_VARIABLE: str(base),
+        paths.NOTEBOOKS_VARIABLE: str(folder),
+        paths.PARAMS_VARIABLE: str(params),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # otherwise every kernel prints a warning of its debugger
+    }
+    if jobs > 1:
+        cores = provenance.hardware()["cores"] or 1
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // jobs)))
+    return environment
+
+
+def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: int, stream: TextIO) -> dict[str, str]:
+    waiting = [s for s in steps if s.stale]
+    outcome = {s.name: "skipped" for s in steps if not s.stale}
+    show = Display(stream, len(waiting))
+    for note in notes:
+        show.line(note)
+    for name in outcome:
+        show.line(f"{name}: skipped, done with the same inputs (--force redoes it)")
+    events: queue.Queue = queue.Queue()
+    workers: dict[str, Worker] = {}
+    started = 0
+    try:
+        while waiting or workers:
+            for step in list(waiting):
+                broken = [a for a in step.after if outcome.get(a) in ("failed", "not run")]
+                if broken:
+                    waiting.remove(step)
+                    outcome[step.name] = "not run"
+                    show.line(f"{step.name}: not run, it needs {', '.join(broken)}")
+                elif len(workers) < jobs and all(outcome.get(a) in ("done", "skipped") for a in step.after):
+                    waiting.remove(step)
+                    started += 1
+                    show.start(step.name, started, step.stale, step.record.get("cells", []))
+                    try:
+                        files.write(step.folder / ".writable", "")
+                        (step.folder / ".writable").unlink()
+                        workers[step.name] = Worker(step, events, environment, timeout)
+                    except OSError as error:
+                        outcome[step.name] = "failed"
+                        show.end(step.name, f"FAILED: {error.strerror}")
+            if not workers:
+                continue
+            try:
+                name, event = events.get(timeout=1)
+            except queue.Empty:
+                show.tick()
+                continue
+            if event["event"] in ("done", "failed"):
+                outcome[name] = _close(workers.pop(name), event, show)
+            else:
+                show.event(name, event)
+    finally:
+        for worker in workers.values():  # interrupted: what ran stays as `<name>.running.ipynb`
+            worker.stop()
+    _summary(steps, outcome, show)
+    return outcome
+
+
+def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
+    step, failed = worker.step, event["event"] == "failed"
+    try:
+        records.finish(step, failed=failed, began=worker.began, cells=worker.cells)
+    except (OSError, ValueError) as error:
+        show.end(step.name, f"FAILED: its result could not be kept: {error}")
+        return "failed"
+    finally:
+        worker.process.stdin.close()
+    if not failed:
+        show.end(step.name, "done")
+        return "done"
+    where = f" in cell {event['number']}" if event.get("number") else ""
+    show.end(step.name, f"FAILED{where}")
+    for line in event.get("source", "").splitlines():
+        show.line(f"    | {line}")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", event["message"])  # tracebacks are coloured for notebooks
+    for line in plain.splitlines()[-25:]:
+        show.line(f"    {provenance.scrub(line)}")
+    if step.executed("failed").exists():
+        show.line(f"    executed copy: {step.executed('failed')}")
+    return "failed"
+
+
+def _describe(steps: list[Step], notes: list[str], stream: TextIO) -> None:
+    for note in notes:
+        stream.write(note + "\n")
+    for step in steps:
+        previous = step.record.get("seconds")
+        cost = f", {duration(previous)} last time" if previous is not None else ""
+        needed = "" if step.asked else ", needed by another"
+        stream.write(f"{step.name}: {'runs (' + step.stale if step.stale else 'skipped (same inputs'}{needed}{cost})\n")
+        for name, value in step.parameters.items():
+            stream.write(f"    {name} = {value!r}\n")
+
+
+def _summary(steps: list[Step], outcome: dict[str, str], show: Display) -> None:
+    show.line()
+    verdicts: Counter = Counter()
+    for step in steps:
+        show.line(f"{step.name}: {outcome[step.name]}")
+        if outcome[step.name] not in ("done", "skipped"):
+            continue
+        try:
+            claims = json.loads((step.folder / "claims.json").read_text(encoding="utf-8"))["claims"]
+        except (OSError, ValueError, KeyError):
+            continue
+        for claim in claims:
+            verdicts[claim["verdict"]] += 1
+            show.line(f"    {claim['verdict']}: {claim['statement']} [{claim['reference']}]")
+    if verdicts:
+        show.line("claims: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with the nearest option in the message."""
+
+    def error(self, message: str):
+        unknown = re.search(r"unrecognized arguments: (--\S+)", message)
+        if unknown:
+            options = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
+            message += f": {presets.nearest(unknown[1].partition('=')[0], options)}"
+        super().error(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m anisotropy.reproduce", description="Run the notebooks.", allow_abbrev=False)
+    add = parser.add_argument
+    add("--preset", default=presets.QUICK, metavar="P", help="quick (default), laptop or paper")
+    add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="these notebooks and what they need")
+    add("--set", nargs="+", action="extend", default=[], metavar="name=value", dest="assignments",
+        help="change a parameter in each selected notebook that has it")  # fmt: skip
+    add("--jobs", type=int, default=1, metavar="N", help="notebooks at the same time (default 1)")
+    add("--output", type=Path, metavar="DIR", help="folder for <preset>/<notebook>/ (default figures/)")
+    add("--force", action="store_true", help="run also what is done with the same inputs")
+    add("--dry-run", "--list", action="store_true", help="say what would run, with which parameters, and stop")
+    add("--cell-timeout", type=int, metavar="SECONDS", help="longest time for one cell (quick 1800, laptop 14400)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 all done, 1 a notebook failed, 2 nothing was started, 130 interrupted."""
+    options = vars(_parser().parse_args(arguments))
+    try:
+        paths.root()
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        outcome = reproduce(options.pop("preset"), options.pop("only"), options.pop("assignments"), **options)
+    except (PlanError, presets.ParameterError) as error:
+        print(f"error: {error}\nnothing was started", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    return 1 if {"failed", "not run"} & set(outcome.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
