@@ -182,7 +182,7 @@ def _own(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.
 
 
 def _try(made: Factory, num_outputs: int) -> None:
-    """Build one network and pass one image through it, on the meta device where the network allows it (no arithmetic)."""
+    """Build one network and pass one image through it, on the meta device (no arithmetic) where it can."""
 
     def output_shape(device: str) -> tuple[int, ...]:
         with torch.device(device), torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -84,9 +84,7 @@ class VGG11(nn.Module):
         super().__init__()
         height, breadth = (s // 2 ** len(self.STAGES) if pooling else s for s in image_size)
         if min(height, breadth) < 1:
-            raise ValueError(
-                f"VGG-11 halves the image five times and needs at least 32 pixels a side, got {image_size}"
-            )
+            raise ValueError(f"VGG-11 halves the image five times and needs at least 32 pixels, got {image_size}")
         layers: list[nn.Module] = []
         channels = in_channels
         for stage in self.STAGES:

@@ -1,0 +1,131 @@
+"""What an estimate of NADs is: eigenvalues, directions, how sure they are, and a file without pickle for them."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from anisotropy import files, subspaces
+
+
+@dataclass
+class Nads:
+    """NADs of one architecture, with their uncertainty and everything needed to measure them again.
+
+    Attributes:
+        eigenvalues: (k,) float64 in decreasing order, of the uncentred covariance; k = D, or fewer where D is large.
+        directions: (k, C, H, W) float32, orthonormal; the entry of largest size is positive in each.
+        networks: random networks averaged over.
+        eigenvalue_errors: (k,) standard error of each eigenvalue, from the spread between groups of networks.
+        split_half: k -> overlap of the top-k subspaces of two halves of the networks. The whole estimate is closer to
+            the truth than its halves are to each other: see `expected_overlap`.
+        equivalent_networks: number of plain samples s s^T with the same mean squared error of the covariance, or None
+            where it was not measured.
+        curve: (networks, seconds, overlap of the halves at the target's k) as the estimate grew, where recorded.
+        settings: arguments, evaluation point, verified symmetries, read-out, versions, time.
+    """
+
+    eigenvalues: Tensor
+    directions: Tensor
+    networks: int
+    eigenvalue_errors: Tensor | None = None
+    split_half: dict[int, float] = field(default_factory=dict)
+    equivalent_networks: float | None = None
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        k, size = len(self.eigenvalues), self.directions[0].numel()
+        if self.directions.dim() != 4 or len(self.directions) != k or k > size:
+            raise ValueError(
+                f"expected k eigenvalues and directions (k, C, H, W) with k <= C*H*W, got {k} and "
+                f"{tuple(self.directions.shape)}"
+            )
+
+    def __repr__(self) -> str:
+        name = self.settings.get("architecture", {}).get("name", "a network")
+        return (
+            f"Nads({name}, {len(self.eigenvalues)} directions of {tuple(self.directions.shape[1:])}, "
+            f"{self.settings.get('method', '?')}, {self.networks} networks)"
+        )
+
+    @property
+    def rows(self) -> Tensor:
+        """Directions as rows (k, D)."""
+        return self.directions.flatten(1)
+
+    def overlap(self, other: "Nads | Tensor", k: int) -> float:
+        """Overlap |U_k^T W_k|_F^2 / k of the top-k subspaces, 1 for the same subspace (`subspaces.overlap`)."""
+        return subspaces.overlap(self.directions, other.directions if isinstance(other, Nads) else other, k)
+
+    def covariance(self) -> Tensor:
+        """C = sum_i lambda_i u_i u_i^T (D, D), float64."""
+        u = self.rows.double()
+        return (u.T * self.eigenvalues) @ u
+
+    def energy(self, v: Tensor) -> Tensor:
+        """Quadratic form v^T C v of directions v (K, C, H, W): how strongly fresh networks answer to each (Eq. 6)."""
+        return (v.flatten(1).double() @ self.rows.double().T).square() @ self.eigenvalues
+
+    def expected_overlap(self, k: int) -> float:
+        """Overlap with the truth that the split-half overlap suggests.
+
+        Halves with independent errors overlap as c^2 where each overlaps with the truth as c, and the whole has half
+        the squared error: 1 - (1 - sqrt(split half)) / 2. An extrapolation, good where the overlap is not small.
+
+        Raises:
+            KeyError: the split-half overlap was not measured at this k.
+        """
+        if k not in self.split_half:
+            raise KeyError(f"the split-half overlap was measured at k = {sorted(self.split_half)}, got k = {k}")
+        return 1 - (1 - self.split_half[k] ** 0.5) / 2
+
+    def save(self, path: str | Path) -> Path:
+        """Write to a safetensors file (no pickle), atomically: a reader sees the whole file or none.
+
+        Returns:
+            The path.
+        """
+        tensors = {"eigenvalues": self.eigenvalues.double(), "directions": self.directions.float()}
+        if self.eigenvalue_errors is not None:
+            tensors["eigenvalue_errors"] = self.eigenvalue_errors.double()
+        known = {
+            "networks": self.networks,
+            "split_half": self.split_half,
+            "equivalent_networks": self.equivalent_networks,
+            "curve": self.curve,
+            "settings": self.settings,
+        }
+        return write_tensors(path, tensors, known)
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], known: dict[str, Any]) -> Path:
+    """Write tensors and plain values to a safetensors file, atomically."""
+    content = save({k: t.cpu().contiguous() for k, t in tensors.items()}, metadata={"anisotropy": json.dumps(known)})
+    files.write(Path(path), content)
+    return Path(path)
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and plain values of a file from `write_tensors`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not such a file, or it was cut short.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            known = json.loads((file.metadata() or {})["anisotropy"])
+            return {key: file.get_tensor(key) for key in file.keys()}, known  # noqa: SIM118  not a mapping
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a file written by Nads.save, or it was cut short ({type(error).__name__}: {error}): "
+            "measure it again, or fetch it again"
+        ) from error

@@ -1,0 +1,157 @@
+"""Streaming sums of rows^T rows over networks: memory does not grow with their number.
+
+`DenseCovariance` keeps the D x D matrix; `LowRankCovariance` keeps a sketch of it where D is large. Both add networks
+in order, in float64, so that a run cut in two, or spread over processes, gives the same bits. Networks are dealt to
+groups in turn; how much the groups differ is the uncertainty, and the odd and the even groups are the two halves of
+every split-half comparison.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anisotropy import symmetries
+
+
+@dataclass
+class Eigen:
+    """Leading eigenvalues (k,) in decreasing order and eigenvectors as rows (k, D), float64."""
+
+    eigenvalues: Tensor
+    directions: Tensor
+
+
+class DenseCovariance:
+    """Sum of rows^T rows (D, D) by groups of networks; symmetries of the grid are averaged over at the end.
+
+    Args:
+        shape: (C, H, W).
+        group: grid symmetries to average over.
+        parts: groups of networks; more give better error bars and take D x D numbers each.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], group: tuple[str, ...] = ("",), parts: int = 8):
+        size = shape[0] * shape[1] * shape[2]
+        self.shape, self.group = shape, group
+        self.sums = torch.zeros(parts, size, size, dtype=torch.float64)
+        self.counts = [0] * parts
+
+    def add(self, rows: Tensor) -> None:
+        """Add the rows (R, D) of the next network."""
+        part = sum(self.counts) % len(self.counts)
+        rows = rows.to(self.sums.device, torch.float64)
+        self.sums[part].addmm_(rows.T, rows)
+        self.counts[part] += 1
+
+    def covariance(self, parts: slice = slice(None)) -> Tensor:
+        """Mean over the networks of some groups: all, or a half by slice(0, None, 2) and slice(1, None, 2)."""
+        total = self.sums[parts].sum(0) / max(1, sum(self.counts[parts]))
+        return symmetries.average(total, self.shape, self.group)
+
+    def eigen(self, parts: slice = slice(None)) -> Eigen:
+        """Eigendecomposition of the mean over some groups."""
+        values, vectors = torch.linalg.eigh(self.covariance(parts))
+        return Eigen(values.flip(0).clamp(min=0), vectors.T.flip(0).contiguous())
+
+    def quotients(self, directions: Tensor) -> Tensor:
+        """Rayleigh quotients u^T C_g u (groups, K) of each group's mean along unit rows (K, D)."""
+        filled = [g for g, count in enumerate(self.counts) if count]
+        u = directions.to(torch.float64)
+        return torch.stack([((u @ self.covariance(slice(g, g + 1))) * u).sum(1) for g in filled])
+
+    def half_product(self) -> float:
+        """<C_even, C_odd>, an unbiased estimate of |C|_F^2."""
+        return float((self.covariance(slice(0, None, 2)) * self.covariance(slice(1, None, 2))).sum())
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything to go on from, as tensors."""
+        return {"sums": self.sums, "counts": torch.tensor(self.counts)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self.sums, self.counts = state["sums"], state["counts"].tolist()
+
+
+class LowRankCovariance:
+    """Nystroem sketch of the sum of rows^T rows: Y = C Omega with a random Omega (D, p), never C itself.
+
+    The covariance is positive semi-definite, so C ~ Y (Omega^T Y)^+ Y^T (Halko, Martinsson and Tropp, 2011, Sec. 5.5;
+    Tropp et al., 2017), exact while the rows span at most p dimensions. The sketch is linear in C: one pass, any
+    number of networks.
+
+    Args:
+        shape: (C, H, W).
+        group: grid symmetries to average over, row by row.
+        rank: leading directions wanted.
+        seed: draws Omega.
+        oversample: columns p of Omega per direction wanted.
+    """
+
+    parts = 2
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        group: tuple[str, ...] = ("",),
+        *,
+        rank: int = 50,
+        seed: int = 0,
+        oversample: int = 4,
+    ):
+        size = shape[0] * shape[1] * shape[2]
+        self.shape, self.group, self.rank = shape, group, rank
+        self.width = min(size, oversample * rank)
+        generator = torch.Generator().manual_seed(seed)
+        self.omega = torch.randn(size, self.width, generator=generator)
+        self.sums = torch.zeros(self.parts, size, self.width, dtype=torch.float64)
+        self.counts = [0] * self.parts
+
+    def add(self, rows: Tensor) -> None:
+        """Add the rows (R, D) of the next network, and their mirror images."""
+        part = sum(self.counts) % self.parts
+        rows = rows.to(self.omega.device)
+        for symmetry in self.group:
+            moved = symmetries.act(rows.view(-1, *self.shape), symmetry).reshape(len(rows), -1)
+            self.sums[part] += moved.T @ (moved @ self.omega) / len(self.group)
+        self.counts[part] += 1
+
+    def factor(self, parts: slice = slice(None)) -> Tensor:
+        """F (D, p) with C ~ F F^T, by the stabilised Nystroem formula."""
+        y = self.sums[parts].sum(0) / max(1, sum(self.counts[parts]))
+        omega = self.omega.double()
+        shift = torch.finfo(torch.float32).eps * float(y.norm()) * 1e-2
+        y += shift * omega  # C + shift I is positive definite, so that the Cholesky factor exists
+        core = omega.T @ y
+        del omega
+        values, vectors = torch.linalg.eigh((core + core.T) / 2)
+        keep = values > 1e-10 * values[-1]
+        return y @ (vectors[:, keep] / values[keep].sqrt())
+
+    def eigen(self, parts: slice = slice(None)) -> Eigen:
+        """Leading `rank` eigenvalues and eigenvectors of the sketched mean over some groups."""
+        f = self.factor(parts)
+        values, vectors = torch.linalg.eigh(f.T @ f)
+        order = torch.arange(len(values) - 1, max(-1, len(values) - 1 - self.rank), -1)
+        values = values[order]
+        directions = (f @ (vectors[:, order] / values.clamp(min=1e-300).sqrt())).T
+        # The Gram route squares the condition number: one QR restores orthonormal rows.
+        q, r = torch.linalg.qr(directions.T)
+        return Eigen(values, (q * r.diagonal().sign()).T.contiguous())
+
+    def quotients(self, directions: Tensor) -> Tensor:
+        """Rayleigh quotients (2, K) of the two halves along unit rows (K, D)."""
+        u = directions.double()
+        return torch.stack([(u @ self.factor(slice(g, g + 1))).square().sum(1) for g in (0, 1) if self.counts[g]])
+
+    def half_product(self) -> float:
+        """<C_even, C_odd>, an unbiased estimate of |C|_F^2."""
+        return float((self.factor(slice(0, 1)).T @ self.factor(slice(1, 2))).square().sum())
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything to go on from, as tensors."""
+        return {"sums": self.sums, "counts": torch.tensor(self.counts)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self.sums, self.counts = state["sums"], state["counts"].tolist()

@@ -1,0 +1,193 @@
+"""Responses of one random network to dipoles along every pixel, and to infinitesimal ones.
+
+A discriminative dipole is the pair (x - v, x + v) (Sec. 3). How a network f tells it apart is its response along v.
+Three responses are used in the paper and its code:
+
+* secant: s_i = (f(x + h e_i) - f(x - h e_i)) / 2h for every pixel i, a dipole of finite size h. What the released
+  NADs were made from, with h = 100.
+* gradient: grad_x f(x), the limit h -> 0. What Section 3 defines NADs by (Eq. 4, 6).
+* mixed: M^T g for probes g ~ N(0, I) of the parameters, M = d2f / dtheta dx. E_g[M^T g g^T M] = M^T M, whose
+  eigenvectors are the right singular vectors of M (Lemma 2, Eq. 3 and 5).
+
+Every function returns *rows* (R, D) such that rows^T rows is, in expectation, the covariance E[s s^T] over random
+networks. With a read-out that is averaged over, there is one row per feature; otherwise one row per network or probe.
+"""
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from anisotropy.readouts import Readout
+
+
+def prepare(network: nn.Module, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> nn.Module:
+    """A copy of a fresh network made ready for many forward passes: eval mode, no fresh batch norm, channels last.
+
+    Batch norm of a fresh network in eval mode divides by sqrt(1 + 1e-5): it is dropped where running mean, running
+    variance, weight and bias are still 0, 1, 1, 0, which changes the response by a factor of 1 - 5e-6 per layer.
+
+    Args:
+        network: a fresh network; not modified.
+        dtype: of weights and activations.
+        device: where it runs.
+    """
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and _is_fresh(module):
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, nn.Identity())
+    return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+
+
+def _is_fresh(norm: nn.modules.batchnorm._BatchNorm) -> bool:
+    if norm.running_mean is None or norm.running_var is None:
+        return False
+    ones = [norm.running_var] + ([norm.weight] if norm.weight is not None else [])
+    zeros = [norm.running_mean] + ([norm.bias] if norm.bias is not None else [])
+    return all(bool((t == 1).all()) for t in ones) and all(bool((t == 0).all()) for t in zeros)
+
+
+class _Features:
+    """Calls a network and returns what its read-out reads (n, F), or its scalar output (n, 1) where there is none."""
+
+    def __init__(self, network: nn.Module, readout: Readout | None):
+        self.network, self.readout, self._seen = network, readout, None
+        if readout is not None:
+            network.get_submodule(readout.name).register_forward_pre_hook(self._keep)
+
+    def _keep(self, _, inputs):
+        self._seen = inputs[0]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        output = self.network(x)
+        if self.readout is None:
+            return scalar(output)[:, None]
+        return self._seen
+
+
+def scalar(output: Tensor) -> Tensor:
+    """The network's output as (n,); an error where it has more than one number per image.
+
+    Raises:
+        ValueError: the output is neither (n,) nor (n, 1).
+    """
+    if output.dim() == 1 or (output.dim() == 2 and output.shape[1] == 1):
+        return output.reshape(-1)
+    raise ValueError(
+        f"expected a network with one output per image, got output of shape {tuple(output.shape)}: "
+        "make it with num_outputs=1"
+    )
+
+
+def _finite(rows: Tensor) -> Tensor:
+    if not bool(torch.isfinite(rows).all()):
+        raise FloatingPointError(
+            "a network's response is not finite: its activations overflow. Try a smaller step, dtype float32, or check "
+            "the initialisation"
+        )
+    return rows
+
+
+def secant_rows(
+    network: nn.Module, x: Tensor, *, step: float, readout: Readout | None = None, chunk: int = 64
+) -> Tensor:
+    """Central differences of size `step` along every pixel: rows (F, D) of the features, or (1, D) of the output.
+
+    Args:
+        network: from `prepare`; its dtype and device are used.
+        x: evaluation point (C, H, W).
+        step: half the size h of the dipole, in units of the input.
+        readout: average over this read-out; None takes the network's output.
+        chunk: pixels per forward pass, 2 * chunk images.
+
+    Returns:
+        Float32 rows, scaled so that rows^T rows has the mean E[s s^T].
+    """
+    if not step > 0:
+        raise ValueError(f"the step of a secant must be positive, got {step}")
+    features = _Features(network, readout)
+    dtype = next((p.dtype for p in network.parameters()), x.dtype)
+    x = x.to(dtype)
+    size, columns = x.numel(), []
+    with torch.no_grad():
+        for start in range(0, size, chunk):
+            pixels = torch.arange(start, min(start + chunk, size), device=x.device)
+            images = x.flatten().repeat(2 * len(pixels), 1)
+            each = torch.arange(len(pixels), device=x.device)
+            images[each, pixels] += step
+            images[each + len(pixels), pixels] -= step
+            images = images.view(-1, *x.shape).contiguous(memory_format=torch.channels_last)
+            plus, minus = features(images).float().chunk(2)
+            columns.append((plus - minus) / (2 * step))
+    return _finite(torch.cat(columns).T.contiguous() * _scale(readout))
+
+
+def _scale(readout: Readout | None) -> float:
+    return 1.0 if readout is None else math.sqrt(readout.variance)
+
+
+def gradient_rows(
+    network: nn.Module,
+    x: Tensor,
+    *,
+    readout: Readout | None = None,
+    draws: int | None = None,
+    generator: torch.Generator | None = None,
+    chunk: int = 64,
+) -> Tensor:
+    """Gradients at x: rows (F, D) of all features, (draws, D) of random read-outs, or (1, D) of the output.
+
+    All features is exact and costs F backward passes. With `draws` = R the rows are those of R random read-outs with
+    orthogonal weights, W (R, F) with E[W^T W] = s2 I: R backward passes, the same mean, a little more variance.
+
+    Args:
+        network: from `prepare`.
+        x: evaluation point (C, H, W).
+        readout: average over this read-out; None takes the network's output.
+        draws: random read-outs instead of all features.
+        generator: draws them (CPU).
+        chunk: gradients per backward pass.
+    """
+    features = _Features(network, readout)
+    x = x.to(next((p.dtype for p in network.parameters()), x.dtype))
+    count = 1 if readout is None else readout.features
+    weights = torch.eye(count)
+    if readout is not None and draws is not None and draws < count:
+        basis, _ = torch.linalg.qr(torch.randn(count, draws, generator=generator))
+        weights = basis.T * math.sqrt(count / draws)
+    rows = []
+    for block in weights.split(chunk):
+        images = x.expand(len(block), *x.shape).clone().requires_grad_()
+        with torch.enable_grad():
+            score = (features(images) * block.to(images)).sum()
+        rows.append(torch.autograd.grad(score, images)[0].flatten(1).float())
+    return _finite(torch.cat(rows) * _scale(readout))
+
+
+def mixed_rows(network: nn.Module, x: Tensor, *, probes: int = 1, generator: torch.Generator | None = None) -> Tensor:
+    """Rows (probes, D): M^T g / sqrt(probes) for g ~ N(0, I), with M = d2f / dtheta dx over all parameters (Lemma 2).
+
+    The mean of rows^T rows is E[M^T M]; its eigenvectors are what the paper calls the expected right singular vectors
+    of M (Eq. 5). Kinks (ReLU, max-pooling) count as flat, as everywhere in automatic differentiation.
+
+    Args:
+        network: from `prepare`.
+        x: evaluation point (C, H, W).
+        probes: random directions in parameter space per network.
+        generator: draws them (CPU).
+    """
+    parameters = [p.requires_grad_() for p in network.parameters()]
+    image = x[None].to(parameters[0].dtype).requires_grad_()
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(scalar(network(image)).sum(), parameters, create_graph=True, allow_unused=True)
+        gradients, parameters = zip(
+            *((g, p) for g, p in zip(gradients, parameters, strict=True) if g is not None), strict=True
+        )
+        rows = []
+        for probe in range(probes):
+            directions = [torch.randn(p.shape, generator=generator).to(p) for p in parameters]
+            along = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
+            rows.append(torch.autograd.grad(along, image, retain_graph=probe + 1 < probes)[0].flatten())
+    return _finite(torch.stack(rows).float().detach() / math.sqrt(probes))

@@ -1,0 +1,114 @@
+"""The read-out of a network: its last linear layer, over whose random weights responses can be averaged exactly.
+
+Where f(x) = w^T phi(x) + b with weights w that are drawn with zero mean and covariance s2 I, independently of phi,
+
+    E_w[ s s^T | phi ] = s2 S^T S,        S (F, D): the responses of the F features phi,
+
+for any response s that is linear in f. Averaging s2 S^T S over networks instead of s s^T is the Rao-Blackwell
+estimator of the same covariance: equal mean, smaller variance, and the forward passes compute phi anyway.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from anisotropy.architectures import build
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A linear read-out: where it sits in the network, and how its weights are distributed.
+
+    Attributes:
+        name: of the module, as in ``network.named_modules()``; "" where the network is the layer itself.
+        features: number F of features that it reads.
+        variance: s2, the variance of one weight.
+        kurtosis: E[w^4] / s2^2 of one weight: 1.8 for a uniform, 3 for a normal distribution.
+    """
+
+    name: str
+    features: int
+    variance: float
+    kurtosis: float = 1.8
+
+
+def find(network: nn.Module, x: Tensor) -> str | None:
+    """Name of the linear layer whose output is the network's output, or None where there is none.
+
+    Found by running the network, not by its text: the layer must be called once and last, its output must be the
+    network's output entry by entry, and no other module may share its weights.
+
+    Args:
+        network: in eval mode.
+        x: one input (C, H, W).
+    """
+    calls: list[tuple[str, Tensor]] = []
+    handles = [
+        module.register_forward_hook(lambda _, inputs, output, name=name: calls.append((name, inputs[0].dim(), output)))
+        for name, module in network.named_modules(remove_duplicate=False)
+        if isinstance(module, nn.Linear)
+    ]
+    try:
+        with torch.no_grad():
+            output = network(x[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not calls:
+        return None
+    name, dims, last = calls[-1]
+    weight = network.get_submodule(name).weight
+    shared = sum(p is weight for _, p in network.named_parameters(remove_duplicate=False)) > 1
+    once = sum(called == name for called, _, _ in calls) == 1
+    same = last.numel() == output.numel() and torch.equal(last.reshape(-1), output.reshape(-1))
+    return name if same and once and not shared and dims == 2 else None
+
+
+def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed: int = 0, draws: int = 16):
+    """Read-out of an architecture with the variance of its weights, or None where averaging over it is not exact.
+
+    The weights of `draws` networks must have zero mean within sampling error. Weights drawn as torch's default does,
+    uniform in +-1/sqrt(F), get their exact variance 1/(3F); any others the mean square of the weights drawn. A
+    read-out that is initialised to zero (some vision transformers) makes every response zero; it is replaced by
+    torch's default, and a warning says so.
+
+    Args:
+        make: the factory.
+        input_shape: (C, H, W).
+        seed: stream of the networks that are looked at; the same stream that the estimate uses is fine.
+        draws: networks whose read-out weights are looked at.
+    """
+    name = find(build(make, seed), torch.zeros(input_shape))
+    if name is None:
+        warnings.warn(
+            "the network does not end in one linear layer of its own: responses are sampled instead of averaged over "
+            "the read-out, which takes many more networks. End it in nn.Linear, or pass integrate_readout=False",
+            stacklevel=3,
+        )
+        return None
+    weights = torch.stack([build(make, seed, i).get_submodule(name).weight.detach().double() for i in range(draws)])
+    features, count = weights.shape[-1], weights.numel()
+    square = float(weights.square().mean())
+    default = 1 / (3 * features)
+    if square == 0:
+        warnings.warn(
+            f"the read-out {name!r} is initialised to zero, so every response of a fresh network is zero; its weights "
+            f"are taken as uniform in +-1/sqrt({features}) instead, torch's default",
+            stacklevel=3,
+        )
+        return Readout(name, features, default)
+    if abs(float(weights.mean())) > 5 * (square / count) ** 0.5:
+        warnings.warn(
+            f"the weights of the read-out {name!r} do not have zero mean ({float(weights.mean()):.2g}): responses are "
+            "sampled instead of averaged over it",
+            stacklevel=3,
+        )
+        return None
+    uniform = float(weights.abs().max()) <= features**-0.5 * (1 + 1e-6)
+    # A uniform variable's square has relative standard deviation sqrt(4/5).
+    if uniform and abs(square / default - 1) < 5 * (0.8 / count) ** 0.5:
+        return Readout(name, features, default)
+    return Readout(name, features, square, float(weights.pow(4).mean()) / square**2)

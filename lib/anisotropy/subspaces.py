@@ -1,0 +1,73 @@
+"""How close two estimates of NADs are, and what sampling noise alone would look like.
+
+Where eigenvalues are (nearly) equal, single eigenvectors are arbitrary within their eigenspace: two perfect estimates
+of logistic regression's NADs have nothing in common vector by vector. So compare subspaces (`overlap`), or ask how
+much of a reference covariance the leading directions hold (`energy_captured`), never vector with vector.
+"""
+
+import math
+
+from torch import Tensor
+
+
+def overlap(first: Tensor, second: Tensor, k: int) -> float:
+    """Overlap |U_k W_k^T|_F^2 / k of the subspaces of the first k rows: 1 the same, k/D for random ones.
+
+    Args:
+        first: orthonormal rows (K, D) or (K, C, H, W).
+        second: the same.
+        k: dimension of the subspaces.
+
+    Raises:
+        ValueError: k is not between 1 and the number of rows, or the rows differ in length.
+
+    Example:
+        >>> import torch
+        >>> overlap(torch.eye(4), torch.eye(4)[[0, 2, 1, 3]], 2)
+        0.5
+    """
+    u, w = first.flatten(1), second.flatten(1)
+    if u.shape[1] != w.shape[1]:
+        raise ValueError(f"expected directions in the same space, got D = {u.shape[1]} and D = {w.shape[1]}")
+    if not 1 <= k <= min(len(u), len(w)):
+        raise ValueError(f"expected 1 <= k <= {min(len(u), len(w))}, the number of directions, got {k}")
+    return float((u[:k].double() @ w[:k].double().T).square().sum() / k)
+
+
+def energy_captured(directions: Tensor, covariance: Tensor, k: int) -> float:
+    """Share of a covariance's energy that the first k directions hold: tr(U_k C U_k^T) / tr(C).
+
+    Args:
+        directions: orthonormal rows (K, D) or (K, C, H, W).
+        covariance: reference C (D, D), positive semi-definite.
+        k: how many directions.
+
+    Raises:
+        ValueError: shapes do not fit, or k is out of range.
+    """
+    u = directions.flatten(1).double()
+    if covariance.shape != (u.shape[1], u.shape[1]):
+        raise ValueError(f"expected a covariance of shape {(u.shape[1],) * 2}, got {tuple(covariance.shape)}")
+    if not 1 <= k <= len(u):
+        raise ValueError(f"expected 1 <= k <= {len(u)}, the number of directions, got {k}")
+    c = covariance.double()
+    return float(((u[:k] @ c) * u[:k]).sum() / c.diagonal().sum())
+
+
+def marchenko_pastur_band(samples: int, dimension: int, variance: float = 1.0) -> tuple[float, float]:
+    """Edges of the eigenvalues of a sample covariance whose true covariance is `variance` times the identity.
+
+    variance * (1 -+ sqrt(D / n))^2 (Marchenko and Pastur, 1967), the limit of large D and n; the lower edge is 0
+    where n <= D. A spectrum that stays inside shows no anisotropy that n samples can tell from noise.
+
+    Example:
+        >>> low, high = marchenko_pastur_band(10_000, 1_024)
+        >>> round(high / low, 2)
+        3.76
+    """
+    if samples < 1 or dimension < 1 or variance < 0:
+        raise ValueError(
+            f"expected samples and dimension >= 1 and variance >= 0, got {samples}, {dimension}, {variance}"
+        )
+    root = math.sqrt(dimension / samples)
+    return variance * max(0.0, 1 - root) ** 2, variance * (1 + root) ** 2
