@@ -1,0 +1,36 @@
+"""Tiny notebooks for the tests of what runs notebooks."""
+
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+PARAMETERS = """preset = "quick"
+seed = 0
+rate = 0.1
+count = 3
+exact = True
+word = "a"
+names = ["lenet"]
+"""
+
+
+def write(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS, after: tuple = ()) -> Path:
+    """A notebook with a tagged parameters cell and the given code cells."""
+    tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    notebook = new_notebook(cells=[tagged, *map(new_code_cell, cells)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    if after:
+        notebook.metadata["anisotropy"] = {"after": list(after)}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def preset(params: Path, notebook: str, text: str, name: str = "laptop") -> Path:
+    """A preset file, `params/<notebook>/<name>.yaml`."""
+    path = params / notebook / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
