@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import throwaway
 import yaml
-from anisotropy import paths, presets
+from anisotropy import declarations, paths, presets
 from anisotropy.presets import ParameterError
 
 DEFAULTS = {
@@ -28,7 +28,7 @@ def folders(tmp_path):
 def test_quick_is_what_the_notebook_declares(folders):
     assert presets.load("01_one", **folders) == DEFAULTS
     assert presets.defaults("01_one", folders["folder"]) == DEFAULTS
-    assert presets.available(folders["folder"]) == ["01_one", "02_two"]
+    assert declarations.available(folders["folder"]) == ["01_one", "02_two"]
 
 
 def test_preset_file_changes_some_values_and_keeps_types(folders):
@@ -102,7 +102,7 @@ def test_no_name_leaves_its_folder(name):
         lambda: paths.figures("quick", name),
         lambda: paths.figures(name, "03_nads"),
         lambda: paths.params(name),
-        lambda: presets.declared(name),
+        lambda: declarations.declared(name),
     ):
         with pytest.raises(ValueError, match=r"expected|unknown notebook"):
             call()
@@ -160,7 +160,7 @@ def test_override_twice_is_refused():
 def test_parameters_cell_holds_flat_literals(tmp_path, cell, expected):
     throwaway.write(tmp_path, "01_one", parameters=cell)
     with pytest.raises(ParameterError) as error:
-        presets.declared("01_one", tmp_path)
+        declarations.declared("01_one", tmp_path)
     assert expected in str(error.value)
 
 
@@ -168,10 +168,10 @@ def test_notebook_without_parameters_or_that_is_none(tmp_path):
     path = throwaway.write(tmp_path, "01_one")
     path.write_text(path.read_text().replace('"parameters"', '"other"'))
     with pytest.raises(ParameterError, match="expected one code cell tagged 'parameters', found 0"):
-        presets.declared("01_one", tmp_path)
+        declarations.declared("01_one", tmp_path)
     path.write_text("{")
     with pytest.raises(ParameterError, match="not a readable notebook"):
-        presets.declared("01_one", tmp_path)
+        declarations.declared("01_one", tmp_path)
 
 
 def test_strict_returns_what_the_namespace_holds(folders):

@@ -9,105 +9,14 @@ import ast
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from anisotropy import paths, strictyaml
+from anisotropy.declarations import ParameterError, declared, nearest
 
 QUICK = "quick"
 _INJECTED = "# Parameters"  # papermill's first line of the cell that it injects
-
-
-class ParameterError(ValueError):
-    """A parameter that a notebook does not declare, of another type, given twice, or unreadable."""
-
-
-@dataclass(frozen=True)
-class Declared:
-    """One parameter as the notebook declares it: its default and the line in the cell."""
-
-    name: str
-    default: Any
-    line: int
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggestion to append to an error: the nearest known name, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(known)}" if known else "none is known"
-
-
-def available(folder: Path | None = None) -> list[str]:
-    """Names of all notebooks, in the order of their numbers, found by looking into the folder."""
-    folder = Path(folder or paths.notebooks())
-    return sorted(p.stem for p in folder.glob("[0-9]*_*.ipynb"))
-
-
-def source(notebook: str, folder: Path | None = None) -> Path:
-    """Path of a notebook's file.
-
-    Raises:
-        ParameterError: there is no such notebook; names the nearest one.
-    """
-    folder = Path(folder or paths.notebooks())
-    path = folder / f"{notebook}.ipynb"
-    if Path(notebook).name != notebook or not path.is_file():
-        raise ParameterError(f"unknown notebook {notebook!r}: {nearest(notebook, available(folder))}")
-    return path
-
-
-def read(path: Path) -> nbformat.NotebookNode:
-    """A notebook's content.
-
-    Raises:
-        ParameterError: the file is no notebook.
-    """
-    try:
-        return nbformat.read(path, as_version=4)
-    except Exception as error:  # nbformat raises whatever it stumbles over
-        raise ParameterError(f"{path.name}: not a readable notebook: {str(error)[:200]}") from error
-
-
-def declared(notebook: str, folder: Path | None = None) -> dict[str, Declared]:
-    """Parameters that a notebook declares in its cell tagged `parameters`, in order.
-
-    Raises:
-        ParameterError: no such cell or several, or a line in it that is not `name = literal`.
-    """
-    path = source(notebook, folder)
-    cells = read(path).cells
-    tagged = [c for c in cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", [])]
-    if len(tagged) != 1:
-        raise ParameterError(f"{path.name}: expected one code cell tagged 'parameters', found {len(tagged)}")
-    return _literals(tagged[0].source, f"{path.name}, cell 'parameters'")
-
-
-def _literals(code: str, where: str) -> dict[str, Declared]:
-    found: dict[str, Declared] = {}
-    try:
-        tree = ast.parse(code)
-    except SyntaxError as error:
-        raise ParameterError(f"{where}, line {error.lineno}: {error.msg}") from error
-    for node in tree.body:
-        single = isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
-        try:
-            value = ast.literal_eval(node.value) if single else None
-        except ValueError:
-            single = False
-        if not single:
-            line = code.splitlines()[node.lineno - 1]
-            raise ParameterError(f"{where}, line {node.lineno}: expected `name = literal`, got `{line.strip()}`")
-        name = node.targets[0].id
-        if name in found:
-            raise ParameterError(f"{where}, line {node.lineno}: {name!r} is declared twice (line {found[name].line})")
-        found[name] = Declared(name, value, node.lineno)
-    return found
 
 
 def checked(value: Any, default: Any, where: str) -> Any:

@@ -55,17 +55,22 @@ def commit() -> dict[str, Any]:
 def hardware() -> dict[str, Any]:
     """Processor model, cores that this process may use, memory in GiB, GPU if torch sees one, operating system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = {"cpu": _cpu_model(), "cores": cores, "memory_gib": _memory(), "system": f"{platform.system()}"}
+    found = {"cpu": _cpu_model(), "cores": cores, "memory_gib": _memory(), "system": platform.system()}
     found["machine"] = platform.machine()
-    try:
-        import torch
-
-        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        found["torch_threads"] = torch.get_num_threads()
-    except Exception:  # a driver at fault must not lose the figure whose passport this is
-        gpus = []
-    found["gpu"] = gpus or None
+    found["gpu"] = _gpus() or None
     return found
+
+
+def _gpus() -> list[str]:
+    """Names of the GPUs: those that torch may use, or all of them in a process that has not imported torch."""
+    try:
+        if "torch" in sys.modules:
+            cuda = sys.modules["torch"].cuda
+            return [cuda.get_device_name(i) for i in range(cuda.device_count())]
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
+        return [re.sub(r"^GPU \d+: | \(UUID.*$", "", line) for line in listed.splitlines()]
+    except Exception:  # a driver at fault must not lose the result that this describes
+        return []
 
 
 def _cpu_model() -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anisotropy import files, paths, presets, provenance
+from anisotropy import declarations, files, paths, presets, provenance
+from anisotropy.declarations import ParameterError, nearest
 
 RECORD = "run.json"
 
@@ -49,7 +50,7 @@ def after(path: Path) -> tuple[str, ...]:
     Raises:
         PlanError: the metadata hold something else.
     """
-    found = presets.read(path).metadata.get("anisotropy", {}).get("after", [])
+    found = declarations.read(path)["metadata"].get("anisotropy", {}).get("after", [])
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise PlanError(f"{path.name}: expected metadata anisotropy.after to be a list of notebooks, got {found!r}")
     return tuple(found)
@@ -57,11 +58,8 @@ def after(path: Path) -> tuple[str, ...]:
 
 def source(path: Path) -> str:
     """Fingerprint of what a notebook executes: its code and its parameters tag; not outputs, counters or prose."""
-    cells = presets.read(path).cells
-    code = [c for c in cells if c.cell_type == "code"]
-    return provenance.fingerprint(
-        *[part for c in code for part in (c.source, str("parameters" in c.metadata.get("tags", [])))]
-    )
+    code = [c for c in declarations.read(path)["cells"] if c["cell_type"] == "code"]
+    return provenance.fingerprint(*[part for c in code for part in (c["source"], str("parameters" in c["tags"]))])
 
 
 def named_files(parameters: Mapping[str, Any]) -> str:
@@ -148,11 +146,17 @@ def finish(step: Step, *, failed: bool, began: float, cells: list[float]) -> Non
     files.write_json(step.folder / RECORD, record)
 
 
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for v in value for t in _texts(v)] if isinstance(value, list) else [value] * isinstance(value, str)
+
+
 def _without_machine(text: str, parameters: Mapping[str, Any]) -> str:
     notebook = json.loads(text)
     notebook.get("metadata", {}).get("papermill", {}).pop("input_path", None)
     notebook.get("metadata", {}).get("papermill", {}).pop("output_path", None)
-    named = {v: provenance.neutral(v) for v in parameters.values() if isinstance(v, str)}
+    named = {given: provenance.neutral(given) for given in _texts(list(parameters.values()))}
     named = {given: written for given, written in named.items() if given != written}
 
     def walk(value: Any, key: str = "") -> Any:
@@ -179,21 +183,21 @@ def select(
 
     Raises:
         PlanError: an unknown notebook or preset, a circle of dependencies.
-        presets.ParameterError: a parameter at fault.
+        ParameterError: a parameter at fault.
     """
-    known = presets.available(folder)
+    known = declarations.available(folder)
     for name in only:
         if name not in known:
-            raise PlanError(f"--only {name}: unknown notebook, {presets.nearest(name, known)}")
+            raise PlanError(f"--only {name}: unknown notebook, {nearest(name, known)}")
     if len(set(only)) < len(only):
         raise PlanError(f"--only {' '.join(only)}: a notebook is given twice")
     having = {name: presets.names(name, params) for name in known}
     everywhere = sorted({preset for found in having.values() for preset in found} | {presets.QUICK})
     if preset not in everywhere:
-        raise PlanError(f"--preset {preset}: unknown preset, {presets.nearest(preset, everywhere)}")
+        raise PlanError(f"--preset {preset}: unknown preset, {nearest(preset, everywhere)}")
     asked = only or [name for name in known if preset in having[name]]
     notes = [f"{name}: left out, it has no preset {preset!r}" for name in known if not only and name not in asked]
-    comes_after = {name: after(presets.source(name, folder)) for name in known}
+    comes_after = {name: after(declarations.source(name, folder)) for name in known}
     order = _order(asked, comes_after)
     changes = presets.parse(assignments)
     steps: dict[str, Step] = {}
@@ -203,14 +207,14 @@ def select(
         mine = [text for text in assignments if text.partition("=")[0].strip() in values]
         try:
             values = presets.override(values, mine)
-        except presets.ParameterError as error:
-            raise presets.ParameterError(f"{name}: {error}") from error
+        except ParameterError as error:
+            raise ParameterError(f"{name}: {error}") from error
         used |= set(values)
-        path = presets.source(name, folder)
+        path = declarations.source(name, folder)
         steps[name] = Step(name, path, output / preset / name, values, comes_after[name], asked=name in asked)
     for name in changes:
         if name not in used:
-            raise PlanError(f"--set {name}: no selected notebook has this parameter, {presets.nearest(name, used)}")
+            raise PlanError(f"--set {name}: no selected notebook has this parameter, {nearest(name, used)}")
     for step in steps.values():
         step.inputs = inputs(step, steps)
         step.stale = why_stale(step)
@@ -224,7 +228,7 @@ def _order(asked: list[str], comes_after: Mapping[str, tuple[str, ...]]) -> list
         if name in trail:
             raise PlanError(f"a circle of dependencies: {' -> '.join([*trail[trail.index(name) :], name])}")
         if name not in comes_after:
-            raise PlanError(f"{trail[-1]} comes after {name!r}, {presets.nearest(name, comes_after)}")
+            raise PlanError(f"{trail[-1]} comes after {name!r}, {nearest(name, comes_after)}")
         for earlier in comes_after[name]:
             visit(earlier, (*trail, name))
         if name not in order:
