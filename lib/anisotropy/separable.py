@@ -43,7 +43,7 @@ def sample(
     Raises:
         ValueError: if the direction is not a unit vector of shape (C, H, W), or another argument is out of range.
     """
-    _check(direction, count, epsilon, sigma, convention)
+    check(direction, count, epsilon, sigma, convention)
     home = generator.device
     work = dtype if dtype == torch.float64 else torch.float32
     v = direction.to(home, work).flatten()
@@ -55,7 +55,8 @@ def sample(
     return inputs.view(count, *direction.shape).to(device or home, dtype), labels.to(device or home)
 
 
-def _check(direction, count, epsilon, sigma, convention):
+def check(direction: torch.Tensor, count: int, epsilon: float, sigma: float, convention: str) -> None:
+    """Raise ValueError unless these arguments suit `sample`."""
     if direction.ndim != 3:
         raise ValueError(f"expected one direction of shape (C, H, W), got {tuple(direction.shape)}")
     norm = float(direction.double().norm())

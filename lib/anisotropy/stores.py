@@ -1,0 +1,116 @@
+"""A folder of results, one checked JSON file per unit of work, safe against kills and against two writers at once."""
+
+import hashlib
+import json
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+
+def digest(fields: dict) -> str:
+    """Return the key of plain values: 32 hexadecimal digits that change when any of them does.
+
+    Args:
+        fields: what the result depends on; numbers, strings, lists and dicts of them.
+
+    Returns:
+        The key.
+
+    Example:
+        >>> digest({"a": 1, "b": 0.5}) == digest({"b": 0.5, "a": 1}) != digest({"a": 2, "b": 0.5})
+        True
+    """
+    return hashlib.sha256(_text(fields).encode()).hexdigest()[:32]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a kill or a power cut.
+
+    Args:
+        path: where to; its folder is made.
+        content: what.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{_me()}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class Store:
+    """Results of units of work under `folder`, one file each, named by the key of what the result depends on.
+
+    A file holds the fields that make up its key, the result, and a checksum of both. One that is damaged, or whose
+    content does not belong under its name, counts as missing and is replaced.
+
+    Args:
+        folder: made when the first result is written.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+
+    def path(self, key: str) -> Path:
+        """Return where the result of a key lies."""
+        return self.folder / key[:2] / f"{key}.json"
+
+    def read(self, key: str) -> dict | None:
+        """Return the result stored under a key, or None if there is none that is intact."""
+        try:
+            record = json.loads(self.path(key).read_text(encoding="utf-8"))
+            fields, result = record["fields"], record["result"]
+            intact = record["sha256"] == _checksum(fields, result) and digest(fields) == key
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return result if intact else None
+
+    def write(self, fields: dict, result: dict) -> str:
+        """Store a result under the key of its fields, and return the key."""
+        key = digest(fields)
+        record = {"fields": fields, "result": result, "sha256": _checksum(fields, result)}
+        write_atomically(self.path(key), (json.dumps(record, allow_nan=False, sort_keys=True) + "\n").encode())
+        return key
+
+    def clean(self) -> int:
+        """Remove temporary files that a killed process of this machine left; return how many."""
+        removed = 0
+        for temporary in self.folder.glob("**/.*.tmp"):
+            host, _, process = temporary.name.split(".")[1].rpartition("-")
+            if host == _host() and process.isdigit() and not _alive(int(process)):
+                temporary.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+
+def _text(value) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _checksum(fields, result) -> str:
+    return hashlib.sha256(_text([fields, result]).encode()).hexdigest()
+
+
+def _host() -> str:
+    return socket.gethostname().replace(".", "_").replace("-", "_")
+
+
+def _me() -> str:
+    return f"{_host()}-{os.getpid()}"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,274 @@
+"""Training one network from tensors: no data loader, one recipe object, everything that is random under a generator."""
+
+import math
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+NUMERICS = 1
+"""Version of the numbers that `train` makes from given inputs; sweeps do not reuse results of another version."""
+
+SCHEDULES = ("linear", "constant")
+DTYPES = ("float32", "bfloat16", "float64")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. The defaults are those of the released code for D(v).
+
+    Attributes:
+        learning_rate: of stochastic gradient descent, before the schedule.
+        schedule: "linear": step t = 0 ... T-1 of T uses learning_rate * (1 - (t + 1) / T), so the last step has rate
+            0, as in the released code; "constant".
+        momentum: of SGD, in torch's convention (no dampening, no Nesterov).
+        weight_decay: L2 coefficient added to the gradient after clipping.
+        epochs: passes over the training samples, reshuffled in each.
+        batch_size: samples per step; the last step of an epoch takes what is left.
+        clip_norm: largest norm of the gradient over all parameters of a network, None for no clipping.
+        mean: per channel, subtracted from the inputs; empty for none.
+        std: per channel, the inputs are divided by it; empty for none.
+        dtype: "float32"; "float64"; "bfloat16" (autocast, parameters stay in float32).
+        loss_threshold: the training loss that counts as small (Fig. 2).
+        loss_window: number of steps over which the loss is averaged before it is compared with the threshold.
+        stop_at_threshold: end after the epoch in which the loss got small. Accuracies are then those at that time.
+    """
+
+    learning_rate: float = 0.5
+    schedule: str = "linear"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    epochs: int = 20
+    batch_size: int = 128
+    clip_norm: float | None = 0.5
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    dtype: str = "float32"
+    loss_threshold: float = 0.01
+    loss_window: int = 10
+    stop_at_threshold: bool = False
+
+    def __post_init__(self):
+        object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
+        object.__setattr__(self, "std", tuple(float(s) for s in self.std))
+        if self.schedule not in SCHEDULES or self.dtype not in DTYPES:
+            raise ValueError(
+                f"expected a schedule out of {SCHEDULES} and a dtype out of {DTYPES}, got {self.schedule!r} and "
+                f"{self.dtype!r}"
+            )
+        for name in ("learning_rate", "epochs", "batch_size", "loss_window", "loss_threshold"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"expected a positive {name}, got {getattr(self, name)}")
+        for name in ("epochs", "batch_size", "loss_window"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"expected a whole number of {name}, got {getattr(self, name)!r}")
+        if self.momentum < 0 or self.weight_decay < 0 or (self.clip_norm is not None and not self.clip_norm > 0):
+            raise ValueError(
+                "expected momentum and weight_decay of at least 0 and clip_norm positive or None, got "
+                f"{self.momentum}, {self.weight_decay}, {self.clip_norm}"
+            )
+        if len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
+            raise ValueError(f"expected as many positive std as mean, one per channel, got {self.mean} and {self.std}")
+
+    @classmethod
+    def cifar(cls, **changes) -> "Recipe":
+        """Return the released code's recipe for CIFAR-10: 50 epochs, rate 0.21, momentum 0.9, weight decay 5e-4.
+
+        Args:
+            **changes: fields to set otherwise; `mean` and `std` of the training set belong here.
+
+        Returns:
+            The recipe.
+        """
+        return cls(**{"learning_rate": 0.21, "momentum": 0.9, "weight_decay": 5e-4, "epochs": 50, **changes})
+
+    def as_dict(self) -> dict:
+        """Return the fields as plain values, for keys and passports."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of step 0 <= step < steps."""
+        return self.learning_rate * (1 - (step + 1) / steps if self.schedule == "linear" else 1.0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run gave. Accuracies are fractions, losses are means of the cross entropy in nats.
+
+    Attributes:
+        train_accuracy: of the trained network in eval mode.
+        train_loss: likewise.
+        test_accuracy: NaN without test samples.
+        test_loss: likewise.
+        steps_to_threshold: steps taken when the training loss, averaged over the last `loss_window` of them, first
+            fell to `loss_threshold`; None if it never did.
+        diverged: whether the training loss became infinite or NaN; training stops at the end of that epoch.
+        history: mean training loss of each epoch, as met during training.
+    """
+
+    train_accuracy: float
+    train_loss: float
+    test_accuracy: float = math.nan
+    test_loss: float = math.nan
+    steps_to_threshold: int | None = None
+    diverged: bool = False
+    history: list[float] = field(default_factory=list)
+
+
+def train(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    recipe: Recipe | None = None,
+    *,
+    generator: torch.Generator,
+    test_inputs: torch.Tensor | None = None,
+    test_labels: torch.Tensor | None = None,
+) -> Outcome:
+    """Train a network in place with stochastic gradient descent on the cross entropy, and measure it.
+
+    Args:
+        network: maps (n, C, H, W) to (n, number of classes); moved to the device of the inputs.
+        inputs: (n, C, H, W), resident on the device that does the work.
+        labels: (n,) int64, on the same device.
+        recipe: how; the default is that of the released code for D(v).
+        generator: CPU generator of the order of the samples, and of dropout where the network has it.
+        test_inputs: (n', C, H, W), optional.
+        test_labels: (n',).
+
+    Returns:
+        Accuracy and loss on both sets, history, steps until the loss was small, and whether training diverged.
+
+    Raises:
+        ValueError: if the shapes do not fit each other or the recipe.
+    """
+    recipe = recipe or Recipe()
+    check_data(inputs, labels, recipe)
+    if (test_inputs is None) != (test_labels is None):
+        raise ValueError("expected test_inputs and test_labels together, got one of them")
+    network.to(inputs.device, torch.float64 if recipe.dtype == "float64" else torch.float32)
+    if inputs.device.type == "cpu":  # oneDNN convolutions and pooling are faster in this layout
+        network.to(memory_format=torch.channels_last)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.SGD(
+        parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    steps = recipe.epochs * math.ceil(len(labels) / recipe.batch_size)
+    watch, step = LossWatch(recipe), 0
+    devices = [inputs.device] if inputs.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(
+            int(torch.randint(2**62, (), generator=generator))
+        )  # dropout draws from the global generators
+        network.train()
+        for _ in range(recipe.epochs):
+            order = torch.randperm(len(labels), generator=generator).to(inputs.device)
+            batches = order.split(recipe.batch_size)
+            losses = torch.empty(len(batches), device=inputs.device, dtype=torch.float64)
+            for number, batch in enumerate(batches):
+                optimiser.param_groups[0]["lr"] = recipe.rate(step, steps)
+                optimiser.zero_grad()
+                with _precision(recipe, inputs.device):
+                    loss = functional.cross_entropy(network(_prepare(inputs[batch], recipe)), labels[batch])
+                loss.backward()
+                if recipe.clip_norm is not None:
+                    nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+                optimiser.step()
+                losses[number] = loss.detach()
+                step += 1
+            if watch.end_of_epoch(losses.tolist(), [len(batch) for batch in batches]):
+                break
+    train_accuracy, train_loss = evaluate(network, inputs, labels, recipe)
+    test = (math.nan, math.nan) if test_inputs is None else evaluate(network, test_inputs, test_labels, recipe)
+    return watch.outcome(train_accuracy, train_loss, *test)
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    recipe: Recipe | None = None,
+    *,
+    batch_size: int = 1000,
+) -> tuple[float, float]:
+    """Return accuracy and mean cross entropy of a network in eval mode; its mode is restored.
+
+    Args:
+        network: maps (n, C, H, W) to (n, number of classes).
+        inputs: (n, C, H, W).
+        labels: (n,) int64.
+        recipe: for its normalisation and precision.
+        batch_size: samples at a time.
+
+    Returns:
+        Accuracy as a fraction, and loss.
+    """
+    recipe = recipe or Recipe()
+    was_training = network.training
+    network.eval()
+    correct, loss = torch.zeros(2, device=inputs.device, dtype=torch.float64)
+    for x, y in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
+        with _precision(recipe, inputs.device):
+            scores = network(_prepare(x, recipe)).double()
+        correct += (scores.argmax(1) == y).sum()
+        loss += functional.cross_entropy(scores, y, reduction="sum")
+    network.train(was_training)
+    return float(correct) / len(labels), float(loss) / len(labels)
+
+
+class LossWatch:
+    """Follows the training loss: history, first time it is small, divergence. Shared by all implementations."""
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+        self.history: list[float] = []
+        self.reached: int | None = None
+        self.diverged = False
+        self._steps = 0
+        self._recent: list[float] = []
+
+    def end_of_epoch(self, losses: list[float], sizes: list[int]) -> bool:
+        """Take in the losses of an epoch's steps and their batch sizes; return whether training should stop."""
+        self.history.append(sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes))
+        self.diverged = self.diverged or not math.isfinite(self.history[-1])
+        for loss in losses:
+            self._steps += 1
+            self._recent = [*self._recent, loss][-self.recipe.loss_window :]
+            full = len(self._recent) == self.recipe.loss_window
+            if self.reached is None and full and sum(self._recent) / len(self._recent) <= self.recipe.loss_threshold:
+                self.reached = self._steps
+        return self.diverged or (self.recipe.stop_at_threshold and self.reached is not None)
+
+    def outcome(self, train_accuracy: float, train_loss: float, test_accuracy: float, test_loss: float) -> Outcome:
+        """Return the outcome of the run, given the final measurements."""
+        diverged = self.diverged or not math.isfinite(train_loss)
+        return Outcome(train_accuracy, train_loss, test_accuracy, test_loss, self.reached, diverged, self.history)
+
+
+def check_data(inputs: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:
+    """Raise ValueError unless inputs (n, C, H, W), labels (n,) int64 and the recipe fit each other."""
+    if inputs.ndim != 4 or labels.shape != inputs.shape[:1] or labels.dtype != torch.int64 or not len(labels):
+        raise ValueError(
+            "expected inputs (n, C, H, W) and int64 labels (n,) with n > 0, got "
+            f"{tuple(inputs.shape)} and {labels.dtype} {tuple(labels.shape)}"
+        )
+    if recipe.mean and len(recipe.mean) != inputs.shape[1]:
+        raise ValueError(f"the recipe normalises {len(recipe.mean)} channels, the inputs have {inputs.shape[1]}")
+
+
+def _prepare(batch: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Normalise a batch and bring it into the network's dtype and the faster memory layout."""
+    batch = batch.to(torch.float64 if recipe.dtype == "float64" else torch.float32)
+    if recipe.mean:
+        mean, std = (
+            torch.tensor(m, dtype=batch.dtype, device=batch.device).view(1, -1, 1, 1) for m in (recipe.mean, recipe.std)
+        )
+        batch = (batch - mean) / std
+    return batch.contiguous(memory_format=torch.channels_last) if batch.device.type == "cpu" else batch
+
+
+def _precision(recipe: Recipe, device: torch.device):
+    return torch.autocast(device.type, torch.bfloat16) if recipe.dtype == "bfloat16" else nullcontext()
