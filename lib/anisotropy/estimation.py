@@ -130,7 +130,7 @@ def estimate(
     size = shape[0] * shape[1] * shape[2]
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype or torch.float32
     point = _point(at, shape, seed)
-    dipoles.scalar(build(factory, seed)(point[None]))
+    _try(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
     response = Response(
         method=method,
@@ -321,6 +321,18 @@ def _checkpoints(most: int) -> list[int]:
 
 def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _try(factory, point: Tensor, seed: int) -> None:
+    """One output per image, and other weights each time."""
+    with torch.no_grad():
+        first, second = (dipoles.scalar(build(factory, seed, i)(point[None])) for i in (0, 1))
+    parameters = (torch.cat([p.flatten() for p in build(factory, seed, i).parameters()]) for i in (0, 1))
+    if torch.equal(first, second) and torch.equal(*parameters):
+        raise ValueError(
+            "the factory returned the same weights twice: expected a callable that makes a freshly initialised network "
+            "each time, such as lambda: MyNetwork(), drawn by torch's generator"
+        )
 
 
 def _point(at: str | Tensor, shape: tuple[int, int, int], seed: int) -> Tensor:

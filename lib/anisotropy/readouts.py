@@ -71,7 +71,7 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
     """Read-out of an architecture with the variance of its weights, or None where averaging over it is not exact.
 
     The weights of `draws` networks must have zero mean within sampling error. Weights drawn as torch's default does,
-    uniform in +-1/sqrt(F), get their exact variance 1/(3F); any others the mean square of the weights drawn. A
+    uniform in +-1/sqrt(F), get their exact variance 1/(3F); any others the mean square of more of them. A
     read-out that is initialised to zero (some vision transformers) makes every response zero; it is replaced by
     torch's default, and a warning says so.
 
@@ -89,7 +89,11 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
             stacklevel=3,
         )
         return None
-    weights = torch.stack([build(make, seed, i).get_submodule(name).weight.detach().double() for i in range(draws)])
+
+    def weights_of(networks: range) -> Tensor:
+        return torch.stack([build(make, seed, i).get_submodule(name).weight.detach().double() for i in networks])
+
+    weights = weights_of(range(draws))
     features, count = weights.shape[-1], weights.numel()
     square = float(weights.square().mean())
     default = 1 / (3 * features)
@@ -111,4 +115,8 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
     # A uniform variable's square has relative standard deviation sqrt(4/5).
     if uniform and abs(square / default - 1) < 5 * (0.8 / count) ** 0.5:
         return Readout(name, features, default)
+    # The variance is measured, so it needs many weights: 20,000 give it to about 1 %.
+    more = range(draws, min(256, -(-20_000 // weights[0].numel())))
+    weights = torch.cat([weights, weights_of(more)]) if len(more) else weights
+    square = float(weights.square().mean())
     return Readout(name, features, square, float(weights.pow(4).mean()) / square**2)

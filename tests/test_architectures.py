@@ -1,0 +1,97 @@
+"""Networks by name: sizes, initialisation, pooling removed, errors that help."""
+
+import math
+
+import pytest
+import torch
+from anisotropy import architectures
+from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("lenet", 62_006), ("vgg11", 9_756_426), ("resnet18", 11_173_962), ("densenet121", 6_956_298), ("logreg", 30_730)],
+)
+def test_parameter_counts_of_the_paper(name, parameters):
+    network = architectures.factory(name, in_channels=3, num_outputs=10)()
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_initialisation_of_vgg_is_its_own_and_of_the_rest_torch_s():
+    vgg = architectures.build(architectures.factory("vgg11"), 0)
+    for conv in (m for m in vgg.modules() if isinstance(m, nn.Conv2d)):
+        expected = math.sqrt(2 / (9 * conv.out_channels))
+        n = conv.weight.numel()
+        assert abs(float(conv.weight.detach().std()) / expected - 1) < 5 / math.sqrt(2 * n)
+        assert float(conv.weight.detach().abs().max()) > 2 * expected or n < 1000  # normal, not uniform
+        assert not conv.bias.any()
+    resnet = architectures.build(architectures.factory("resnet18"), 0)
+    bound = 1 / math.sqrt(64 * 9)  # torch: uniform in +-1/sqrt(fan in)
+    weight = resnet.blocks[0].conv1.weight.detach()
+    assert float(weight.abs().max()) <= bound
+    assert float(weight.abs().max()) > 0.999 * bound
+
+
+@pytest.mark.parametrize("name", list(architectures.BUILTIN))
+def test_without_pooling_nothing_pools(name):
+    pooled, bare = architectures.factory(name, width=0.25), architectures.factory(name, width=0.25, pooling=False)
+    kinds = (nn.MaxPool2d, nn.AvgPool2d)
+    assert not any(isinstance(m, kinds) or "GlobalAverage" in type(m).__name__ for m in bare().modules())
+    if name != "logreg":
+        assert any(isinstance(m, kinds) or "GlobalAverage" in type(m).__name__ for m in pooled().modules())
+    assert bare()(torch.zeros(2, 1, 32, 32)).shape == (2, 1)
+
+
+def test_resnet_without_strides_keeps_the_resolution():
+    factory = architectures.factory("resnet18", width=0.125, pooling=False, strides=False)
+    assert factory().readout.in_features == 64 * 32 * 32
+
+
+@pytest.mark.parametrize("name", list(architectures.BUILTIN))
+@pytest.mark.parametrize("size", [(64, 48), (37, 41)])
+def test_any_image_size(name, size):
+    factory = architectures.factory(name, in_channels=2, num_outputs=3, image_size=size, width=0.25)
+    assert factory()(torch.zeros(2, 2, *size)).shape == (2, 3)
+
+
+def test_build_is_repeatable_and_leaves_the_global_generator_alone():
+    factory = architectures.factory("lenet")
+    before = torch.random.get_rng_state()
+    first, again, other = (architectures.build(factory, *seed) for seed in ((3, 1), (3, 1), (3, 2)))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(first.conv1.weight, again.conv1.weight)
+    assert not torch.equal(first.conv1.weight, other.conv1.weight)
+    assert not first.training
+
+
+def test_networks_of_torchvision_and_of_one_s_own():
+    factory = architectures.factory("torchvision:resnet18", in_channels=3, image_size=64)
+    assert factory()(torch.zeros(2, 3, 64, 64)).shape == (2, 1)
+    own = architectures.factory("anisotropy.networks:LeNet", image_size=28, width=2.0 / 2)
+    assert own.spec["name"] == "anisotropy.networks:LeNet"
+    assert own()(torch.zeros(1, 1, 28, 28)).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "LeNet5"}, "did you mean 'lenet'"),
+        ({"name": "vgg11", "image_size": 16}, "at least 32 pixels"),
+        ({"name": "lenet", "image_size": 8}, "at least 16 pixels"),
+        ({"name": "lenet", "strides": False}, "takes no argument"),
+        ({"name": "torchvision:resnet81", "in_channels": 3}, "did you mean 'resnet"),
+        ({"name": "torchvision:resnet18"}, "3 channels"),
+        ({"name": "torch.nn:Flatten"}, "expected \\(2, 1\\)"),
+        ({"name": "anisotropy.networks:LeNett"}, "did you mean 'LeNet'"),
+        ({"name": "torchvision:resnet18", "in_channels": 3, "width": 2.0}, "width and pooling"),
+        ({"name": "lenet", "num_outputs": 0}, "positive"),
+    ],
+)
+def test_errors_say_what_to_do(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        architectures.factory(**arguments)
+
+
+def test_a_factory_must_make_a_module():
+    with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module, got int"):
+        architectures.build(lambda: 3, 0)

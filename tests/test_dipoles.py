@@ -1,0 +1,156 @@
+"""Responses of one network, against closed forms, slow implementations and each other."""
+
+import math
+
+import pytest
+import torch
+from anisotropy import architectures, dipoles, readouts
+from torch import nn
+
+SHAPE = (1, 16, 16)
+
+
+@pytest.fixture
+def lenet():
+    return architectures.factory("lenet", image_size=16, width=0.5)
+
+
+@pytest.fixture
+def x():
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+def slow_secant(network, x, step):
+    """Two forward passes per pixel, one at a time."""
+    response = torch.zeros(x.numel())
+    for i in range(x.numel()):
+        e = torch.zeros(x.numel())
+        e[i] = step
+        e = e.view_as(x)
+        response[i] = float((network((x + e)[None]) - network((x - e)[None])).squeeze()) / (2 * step)
+    return response
+
+
+@pytest.mark.parametrize("step", [0.5, 100.0])
+@pytest.mark.parametrize("chunk", [7, 256])
+def test_secant_equals_two_passes_per_pixel(lenet, x, step, chunk):
+    network = architectures.build(lenet, 0)
+    with torch.no_grad():
+        expected = slow_secant(network, x, step)
+    found = dipoles.secant_rows(dipoles.prepare(network), x, step=step, chunk=chunk)
+    assert found.shape == (1, 256)
+    assert torch.allclose(found[0], expected, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["secant", "gradient"])
+def test_features_times_weights_are_the_response_of_the_output(lenet, x, method):
+    """f = w^T phi + b: the rows of the features, weighted by this network's own w, are the row of its output."""
+    network = architectures.build(lenet, 0)
+    readout = readouts.examine(lenet, SHAPE)
+    compute = (
+        (lambda r: dipoles.secant_rows(dipoles.prepare(network), x, step=10.0, readout=r))
+        if method == "secant"
+        else (lambda r: dipoles.gradient_rows(dipoles.prepare(network), x, readout=r))
+    )
+    features, output = compute(readout), compute(None)
+    weighted = network.readout.weight.detach() @ features / math.sqrt(readout.variance)
+    assert torch.allclose(weighted, output, atol=1e-6)
+
+
+def test_gradient_is_the_limit_of_the_secant():
+    """On a smooth network the secant's error falls as h^2."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 1)).double()
+    x = torch.randn(1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    exact = dipoles.gradient_rows(network, x).double()
+    errors = [float((dipoles.secant_rows(network, x, step=h).double() - exact).norm()) for h in (0.4, 0.2)]
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
+
+
+def test_large_steps_and_gradients_are_different_things(lenet, x):
+    """With max-pooling a secant of h = 100 is not close to the gradient: what findings on the paper's code rest on."""
+    network = dipoles.prepare(architectures.build(lenet, 0))
+    secant, gradient = dipoles.secant_rows(network, x, step=100.0)[0], dipoles.gradient_rows(network, x)[0]
+    assert float(torch.nn.functional.cosine_similarity(secant, gradient, dim=0)) < 0.7
+
+
+def test_random_readouts_have_the_mean_of_all_features(lenet, x):
+    readout = readouts.examine(lenet, SHAPE)
+    network = dipoles.prepare(architectures.build(lenet, 0))
+    full = dipoles.gradient_rows(network, x, readout=readout)
+    expected = full.T @ full
+    generator = torch.Generator().manual_seed(0)
+    errors = []
+    for repeats in (10, 160):
+        total = torch.zeros_like(expected)
+        for _ in range(repeats):
+            rows = dipoles.gradient_rows(network, x, readout=readout, draws=4, generator=generator)
+            total += rows.T @ rows / repeats
+        errors.append(float((total - expected).norm() / expected.norm()))
+    assert errors[1] < 0.35
+    assert errors[1] < errors[0] / 2  # falls as 1 / sqrt(repeats), by 4 in the mean
+
+
+def test_mixed_rows_are_probes_of_the_mixed_derivative():
+    """f = sum_ij b_i a_ij x_j: d2f/da dx and d2f/db dx are known, so E[rows^T rows] is too."""
+    torch.manual_seed(0)
+    first, second = nn.Linear(9, 4, bias=False), nn.Linear(4, 1, bias=False)
+    network = nn.Sequential(nn.Flatten(), first, second)
+    a, b = first.weight.detach(), second.weight.detach()[0]
+    expected = a.T @ a + (b @ b) * torch.eye(9)
+    rows = dipoles.mixed_rows(network, torch.randn(1, 3, 3), probes=4000, generator=torch.Generator().manual_seed(0))
+    assert float((rows.T @ rows - expected).norm() / expected.norm()) < 0.08
+
+
+def test_mixed_rows_against_finite_differences_of_the_gradient(lenet, x):
+    network = architectures.build(architectures.factory("lenet", image_size=16, width=0.5), 3).double()
+    x = x.double()
+    row = dipoles.mixed_rows(network, x, generator=torch.Generator().manual_seed(5))[0].double()
+    generator = torch.Generator().manual_seed(5)
+    directions = [torch.randn(p.shape, generator=generator).double() for p in network.parameters()]
+    gradients = []
+    for sign in (1, -1):
+        moved = architectures.build(lenet, 3).double()
+        with torch.no_grad():
+            for p, d in zip(moved.parameters(), directions, strict=True):
+                p += sign * 1e-6 * d
+        image = x[None].clone().requires_grad_()
+        gradients.append(torch.autograd.grad(moved(image).sum(), image)[0].flatten())
+    expected = (gradients[0] - gradients[1]) / 2e-6
+    assert torch.allclose(row, expected, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_fresh_batch_norm_folds_away_and_a_trained_one_stays(x):
+    factory = architectures.factory("resnet18", image_size=16, width=0.125)
+    network = architectures.build(factory, 0)
+    folded = dipoles.prepare(network)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules())  # the original is untouched
+    with torch.no_grad():
+        assert torch.allclose(folded(x[None]), network(x[None]), rtol=1e-3)
+        network.bn1.running_var.fill_(2.0)
+        assert torch.allclose(dipoles.prepare(network)(x[None]), network(x[None]), rtol=1e-3)
+
+
+def test_bfloat16_is_close_to_float32():
+    factory = architectures.factory("resnet18", image_size=16, width=0.25)
+    x = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
+    readout = readouts.examine(factory, SHAPE)
+    rows = [
+        dipoles.secant_rows(
+            dipoles.prepare(architectures.build(factory, 0), d), x, step=100.0, readout=readout
+        ).flatten()
+        for d in (torch.float32, torch.bfloat16)
+    ]
+    assert float(torch.nn.functional.cosine_similarity(*rows, dim=0)) > 0.995
+
+
+def test_bad_input_is_named(x):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 2))
+    with pytest.raises(ValueError, match=r"one output per image, got output of shape \(\d+, 2\)"):
+        dipoles.secant_rows(network, x, step=1.0)
+    with pytest.raises(ValueError, match="must be positive, got 0"):
+        dipoles.secant_rows(network, x, step=0)
+    broken = nn.Sequential(nn.Flatten(), nn.Linear(256, 1))
+    nn.init.constant_(broken[1].weight, math.nan)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        dipoles.gradient_rows(broken, x)

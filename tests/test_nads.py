@@ -1,0 +1,402 @@
+"""NADs: closed forms, unbiasedness, convergence, resuming, files, and the low-rank route."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from anisotropy import architectures, nads, subspaces
+from anisotropy.basis import Nads, write_tensors
+from anisotropy.covariances import DenseCovariance, LowRankCovariance
+from torch import nn
+
+SMALL = {"image_size": 16, "width": 0.5}
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    return architectures.factory("lenet", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def measured(lenet):
+    return nads.estimate(lenet, networks=16, seed=3)
+
+
+def test_logistic_regression_has_no_preferred_direction():
+    """C = I / (3 D) exactly, for torch's uniform weights (findings on the released code, and by hand)."""
+    found = nads.estimate(architectures.factory("logreg"), networks=4)
+    assert torch.allclose(found.eigenvalues, torch.full((1024,), 1 / (3 * 1024), dtype=torch.float64), rtol=1e-3)
+    assert found.networks == 4
+
+
+def test_sampled_logistic_regression_fills_the_marchenko_pastur_band():
+    """Without averaging over the read-out only noise is left, and it has the spectrum that theory gives noise."""
+    factory = architectures.factory("logreg", image_size=16)
+    found = nads.estimate(factory, networks=1000, integrate_readout=False, symmetry="none", method="gradient")
+    low, high = subspaces.marchenko_pastur_band(1000, 256, 1 / (3 * 256))
+    assert float(found.eigenvalues[0]) == pytest.approx(high, rel=0.08)
+    assert float(found.eigenvalues[-1]) == pytest.approx(low, rel=0.15)
+    assert float(found.eigenvalues[0] / found.eigenvalues[-1]) > 5  # though the truth is 1
+
+
+class DeepLinearPooling(nn.Module):
+    """f = theta^T A (m * phi * x) of Sec. 2.2, with A = [I_M ... I_M] / sqrt(S) and unit variances."""
+
+    m = torch.linspace(1, 0.1, 64)
+
+    def __init__(self):
+        super().__init__()
+        self.phi = nn.Parameter(torch.randn(64))
+        self.theta = nn.Linear(16, 1, bias=False)
+        nn.init.normal_(self.theta.weight)
+
+    def forward(self, x):
+        return self.theta((self.m * self.phi * x.flatten(1)).view(-1, 4, 16).sum(1) / 2)
+
+
+@pytest.mark.parametrize("method", ["secant", "gradient"])
+def test_deep_linear_pooling_has_the_covariance_of_eq_4(method):
+    """sigma_phi^2 sigma_theta^2 / S diag(m^2) with S = 4 (the printed Eq. 4 lacks 1/S)."""
+    expected = torch.diag(DeepLinearPooling.m**2 / 4).double()
+    errors = []
+    for networks in (100, 1600):
+        found = nads.estimate(
+            DeepLinearPooling, (1, 8, 8), networks=networks, method=method, step=1.0, symmetry="none", seed=1
+        )
+        errors.append(float((found.covariance() - expected).norm() / expected.norm()))
+    assert errors[1] < 0.15
+    assert errors[1] < errors[0] / 2.5  # 1/sqrt(N): by 4 in the mean
+    assert float(4 * found.covariance().trace() / (DeepLinearPooling.m**2).sum()) == pytest.approx(1, rel=0.1)
+
+
+def test_deep_linear_pooling_mixed_has_the_trace_of_eq_5():
+    """(sigma_theta^2 + sigma_phi^2) / S diag(m^2), again with 1/S on both."""
+    found = nads.estimate(DeepLinearPooling, (1, 8, 8), networks=600, method="mixed", symmetry="none")
+    expected = torch.diag(2 * DeepLinearPooling.m**2 / 4).double()
+    assert float((found.covariance() - expected).norm() / expected.norm()) < 0.15
+
+
+def test_averaging_over_the_readout_keeps_the_mean_and_lowers_the_noise(lenet):
+    settings = {"symmetry": "none", "step": 100.0}
+    truth = nads.estimate(lenet, networks=800, seed=100, **settings).covariance()
+    errors = {}
+    for integrate in (True, False):
+        found = nads.estimate(lenet, networks=200, seed=1, integrate_readout=integrate, **settings).covariance()
+        errors[integrate] = float((found - truth).norm() / truth.norm())
+        assert float(found.trace() / truth.trace()) == pytest.approx(1, abs=0.15)
+    assert errors[False] < 0.8  # it converges to the same matrix ...
+    assert (
+        errors[True] < errors[False] / 1.7
+    )  # ... faster, though some of what is measured here is the truth's own noise
+
+
+def test_equivalent_networks_predicts_the_error_of_plain_sampling(lenet):
+    """The predicted ratio of squared errors, plain against ours, is the measured one."""
+    ours = nads.estimate(lenet, networks=200, seed=2, symmetry="none")
+    truth = nads.estimate(lenet, networks=600, seed=50, symmetry="none").covariance()
+    plain = nads.estimate(lenet, networks=400, seed=7, integrate_readout=False, symmetry="none")
+    few = nads.estimate(lenet, networks=20, seed=9, symmetry="none")
+    square = lambda found: float((found.covariance() - truth).square().sum())  # noqa: E731
+    measured = (square(plain) * 400) / (square(few) * 20)
+    assert measured == pytest.approx(ours.equivalent_networks / 200, rel=0.6)
+
+
+def test_verified_symmetry_helps_and_a_wrong_one_harms():
+    lenet = architectures.factory("lenet", **SMALL)
+    truth = nads.estimate(lenet, networks=400, seed=100)
+    plain, averaged = (nads.estimate(lenet, networks=12, symmetry=s) for s in ("none", "auto"))
+    assert averaged.overlap(truth, 20) > plain.overlap(truth, 20) + 0.05
+
+    class Banded(nn.Module):
+        """Sees horizontal detail only: no transposition."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.readout = nn.Conv2d(1, 16, (1, 5)), nn.Linear(16, 1)
+
+        def forward(self, x):
+            return self.readout(torch.relu(self.conv(x)).amax((2, 3)))
+
+    truth = nads.estimate(Banded, (1, 8, 8), networks=300, seed=5, at="zero", step=1.0)
+    assert "t" not in truth.settings["symmetry"]
+    right = nads.estimate(Banded, (1, 8, 8), networks=300, at="zero", step=1.0)
+    wrong = nads.estimate(Banded, (1, 8, 8), networks=300, at="zero", step=1.0, symmetry=("t",))
+    error = lambda found: float((found.covariance() - truth.covariance()).norm())  # noqa: E731
+    assert error(wrong) > 1.3 * error(right) or wrong.overlap(truth, 8) < right.overlap(truth, 8)
+
+
+def test_directions_are_orthonormal_and_eigenvalues_decrease(measured):
+    gram = measured.rows.double() @ measured.rows.double().T
+    assert torch.allclose(gram, torch.eye(256, dtype=torch.float64), atol=1e-5)
+    assert bool((measured.eigenvalues.diff() <= 1e-18).all())
+    assert measured.directions.shape == (256, 1, 16, 16)
+    assert bool((measured.eigenvalue_errors >= 0).all())
+
+
+def test_energy_is_the_quadratic_form(measured):
+    v = torch.nn.functional.normalize(torch.randn(5, 256, dtype=torch.float64), dim=1)
+    expected = ((v @ measured.covariance()) * v).sum(1)
+    assert torch.allclose(measured.energy(v.view(5, 1, 16, 16)), expected)
+    assert torch.allclose(
+        measured.energy(measured.directions), measured.eigenvalues, atol=1e-6 * measured.eigenvalues[0]
+    )
+
+
+def test_eigenvalue_errors_cover_the_spread_between_seeds(lenet):
+    several = [nads.estimate(lenet, networks=32, seed=s, symmetry="none") for s in range(8)]
+    spread = torch.stack([n.eigenvalues[:10] for n in several]).std(0).mean()
+    claimed = torch.stack([n.eigenvalue_errors[:10] for n in several]).mean()
+    assert 0.4 < float(claimed / spread) < 2.5
+
+
+def test_split_half_overlap_extrapolates_to_the_truth(lenet):
+    truth = nads.estimate(lenet, networks=1000, seed=77)
+    found = nads.estimate(lenet, networks=48, seed=1)
+    assert found.expected_overlap(50) == pytest.approx(found.overlap(truth, 50), abs=0.04)
+    assert found.split_half[50] < found.overlap(truth, 50)
+    with pytest.raises(KeyError, match="measured at k"):
+        found.expected_overlap(33)
+
+
+def test_one_process_and_several_give_the_same(lenet, measured):
+    several = nads.estimate(lenet, networks=16, seed=3, workers=2)
+    assert torch.equal(several.eigenvalues, measured.eigenvalues)
+    assert torch.equal(several.directions, measured.directions)
+
+
+def test_auto_stops_at_its_target_and_says_when_it_cannot(lenet):
+    found = nads.estimate(lenet, networks="auto", target=(10, 0.8), max_networks=200)
+    assert found.curve[-1][2] >= 0.8 > found.curve[0][2]
+    assert found.networks == found.curve[-1][0] < 200
+    with pytest.warns(UserWarning, match="raise max_networks"):
+        short = nads.estimate(lenet, networks="auto", target=(10, 0.999), max_networks=6)
+    assert short.networks == 6
+    again = nads.estimate(lenet, networks=found.networks)
+    assert torch.equal(again.eigenvalues, found.eigenvalues)
+
+
+KILLED = """
+import sys, torch
+from anisotropy import architectures, estimation, nads
+torch.set_num_threads(1)
+estimation.SAVE_EVERY = 0.0
+nads.estimate(architectures.factory("lenet", image_size=16, width=0.5), networks=5000, seed=3, state=sys.argv[1])
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_result(lenet, tmp_path):
+    state = tmp_path / "state.safetensors"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(state)])
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, known = nads_state(state)
+    goal = known["count"] + 5
+    resumed = nads.estimate(lenet, networks=goal, seed=3, state=state)
+    whole = nads.estimate(lenet, networks=goal, seed=3)
+    assert 0 < known["count"] < 5000
+    assert torch.equal(resumed.eigenvalues, whole.eigenvalues)
+    assert torch.equal(resumed.directions, whole.directions)
+    assert resumed.equivalent_networks == pytest.approx(whole.equivalent_networks)
+
+
+def nads_state(path):
+    from anisotropy.basis import read_tensors
+
+    return read_tensors(path)
+
+
+def test_a_failing_network_leaves_the_state(lenet, tmp_path):
+    calls = iter(range(10_000))
+
+    def failing():
+        network = lenet()
+        if next(calls) > 40:
+            nn.init.constant_(network.readout.weight, math.nan)
+            nn.init.constant_(network.fc2.weight, math.nan)
+        return network
+
+    state = tmp_path / "s.safetensors"
+    with pytest.raises(FloatingPointError, match=r"network \d+ of seed 0: a network's response is not finite"):
+        nads.estimate(failing, SHAPE, networks=100, state=state, symmetry="none")
+    assert nads_state(state)[1]["count"] > 5
+
+
+SHAPE = (1, 16, 16)
+
+
+def test_a_state_of_another_estimate_is_refused_and_a_broken_one_redone(lenet, tmp_path):
+    state = tmp_path / "s.safetensors"
+    nads.estimate(lenet, networks=2, state=state)
+    with pytest.raises(ValueError, match=r"differs in step \(there 100.0, here 5.0\)"):
+        nads.estimate(lenet, networks=2, step=5.0, state=state)
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="starting afresh"):
+        assert nads.estimate(lenet, networks=2, state=state).networks == 2
+
+
+def test_low_rank_route_agrees_with_the_dense_one(lenet):
+    dense = nads.estimate(lenet, networks=24, method="gradient", seed=1)
+    sketched = nads.estimate(lenet, networks=24, method="gradient", seed=1, rank=20)
+    assert sketched.directions.shape == (20, 1, 16, 16)
+    # The sketch of a slowly decaying spectrum is approximate; the energy that it captures is what it is for.
+    best, found = (subspaces.energy_captured(n.directions, dense.covariance(), 20) for n in (dense, sketched))
+    assert found > 0.95 * best
+    assert torch.allclose(sketched.eigenvalues[:5], dense.eigenvalues[:5], rtol=0.1)
+    gram = sketched.rows.double() @ sketched.rows.double().T
+    assert torch.allclose(gram, torch.eye(20, dtype=torch.float64), atol=1e-5)
+
+
+def test_the_sketch_is_exact_where_the_rows_span_little():
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(6, 8, 100, generator=generator)[:, :, :] * torch.tensor([10.0] * 10 + [0.0] * 90)
+    dense, sketch = DenseCovariance((1, 10, 10)), LowRankCovariance((1, 10, 10), rank=10)
+    for r in rows:
+        dense.add(r)
+        sketch.add(r)
+    a, b = dense.eigen(), sketch.eigen()
+    assert torch.allclose(a.eigenvalues[:10], b.eigenvalues, rtol=1e-4)
+    assert subspaces.overlap(a.directions, b.directions, 10) == pytest.approx(1, abs=1e-6)
+    assert sketch.half_product() == pytest.approx(dense.half_product(), rel=1e-3)
+
+
+def test_large_images_take_little_memory():
+    """3 x 96 x 96 = 27,648 pixels: D x D in float64 would be 6 GB."""
+    factory = architectures.factory("torchvision:resnet18", in_channels=3, image_size=96)
+    found = nads.estimate(factory, networks=3, method="gradient", readout_draws=4, rank=5)
+    assert found.directions.shape == (5, 3, 96, 96)
+    assert found.settings["symmetry"] == ["", "t"]
+
+
+def test_overlap_and_energy():
+    eye = torch.eye(6)
+    assert subspaces.overlap(eye, eye[[1, 0, 2, 3, 4, 5]], 2) == 1.0
+    assert subspaces.overlap(eye[:2], eye[2:4], 2) == 0.0
+    q = torch.linalg.qr(torch.randn(200, 200, generator=torch.Generator().manual_seed(0)))[0]
+    assert subspaces.overlap(torch.eye(200), q, 20) == pytest.approx(0.1, abs=0.03)  # k / D for unrelated ones
+    assert subspaces.energy_captured(eye, torch.diag(torch.tensor([3.0, 1, 0, 0, 0, 0])), 1) == 0.75
+    with pytest.raises(ValueError, match="1 <= k <= 6"):
+        subspaces.overlap(eye, eye, 7)
+    with pytest.raises(ValueError, match="same space"):
+        subspaces.overlap(eye, torch.eye(5), 2)
+
+
+def test_saved_and_loaded_is_the_same(measured, tmp_path):
+    path = measured.save(tmp_path / "deep" / "lenet.safetensors")
+    loaded = nads.load(path)
+    assert torch.equal(loaded.directions, measured.directions)
+    assert torch.equal(loaded.eigenvalues, measured.eigenvalues)
+    assert loaded.split_half == measured.split_half
+    assert loaded.settings == measured.settings
+    assert b"pickle" not in path.read_bytes()[:2000]
+
+
+def test_files_that_cannot_be_are_named(measured, tmp_path):
+    with pytest.raises(FileNotFoundError, match="did you mean 'lenet'"):
+        nads.load("lenett")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(measured.save(tmp_path / "whole.safetensors").read_bytes()[:-50])
+    with pytest.raises(ValueError, match="cut short"):
+        nads.load(broken)
+    pickled = tmp_path / "p.safetensors"
+    torch.save({"a": torch.zeros(2)}, pickled)
+    with pytest.raises(ValueError, match="not a file written by"):
+        nads.load(pickled)
+    altered = tmp_path / "altered.safetensors"
+    Nads(measured.eigenvalues, measured.directions * 1.1, 2).save(altered)
+    with pytest.raises(ValueError, match="not orthonormal"):
+        nads.load(altered)
+    other = write_tensors(tmp_path / "other.safetensors", {"a": torch.zeros(2)}, {})
+    with pytest.raises(ValueError, match="holds no"):
+        nads.load(other)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_an_error_that_names_it(measured, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OSError, match="could not write"):
+        measured.save(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("name", ["logreg", "lenet", "vgg11", "resnet18", "densenet121"])
+def test_the_five_networks_nads_come_with_the_package(name):
+    shipped = nads.load(name)
+    assert shipped.directions.shape == (1024, 1, 32, 32)
+    assert shipped.settings["architecture"]["name"] == name
+    assert shipped.settings["method"] == "secant"
+    assert name == "logreg" or shipped.expected_overlap(10) > 0.95
+
+
+def test_shipped_lenet_is_what_the_code_measures():
+    shipped = nads.load("lenet")
+    fresh = nads.estimate(architectures.factory("lenet"), networks=50, seed=11)
+    assert fresh.overlap(shipped, 10) > 0.93
+    assert fresh.overlap(shipped, 50) > 0.90
+
+
+def published_like(folder, rows, values):
+    (folder / "NADs").mkdir()
+    np.save(folder / "NADs" / "LeNet_NADs.npy", rows)
+    np.save(folder / "NADs" / "LeNet_eigenvals.npy", values)
+    return folder
+
+
+def test_published_files_are_completed_and_turned_into_eigenvalues(tmp_path):
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(16, 16)))[0].astype(np.float32)
+    folder = published_like(tmp_path, q[:15], np.full(16, 2.0, np.float32))
+    found = nads.load_published(folder, "lenet", samples=101)
+    assert found.directions.shape == (16, 1, 4, 4)
+    assert abs(float(found.rows[15] @ torch.from_numpy(q[15]))) == pytest.approx(1, abs=1e-4)
+    assert torch.allclose(found.eigenvalues, torch.full((16,), 0.04, dtype=torch.float64))
+    with pytest.raises(FileNotFoundError, match="found: LeNet"):
+        nads.load_published(folder, "ResNet18")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"networks": 0}, "networks >= 1"),
+        ({"networks": "many"}, "networks >= 1"),
+        ({"method": "secants"}, 'expected method "secant"'),
+        ({"at": "one"}, 'expected at="normal"'),
+        ({"at": torch.zeros(3)}, "evaluation point of shape"),
+        ({"step": -1.0}, "must be positive"),
+        ({"workers": 0}, "workers"),
+        ({"symmetry": ("t", "h")}, "form a group"),
+        ({"target": (0, 0.5), "networks": "auto"}, "target"),
+    ],
+)
+def test_bad_arguments_are_named(lenet, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        nads.estimate(lenet, **arguments)
+
+
+def test_a_factory_without_a_shape_needs_one_and_a_vector_output_is_refused():
+    with pytest.raises(ValueError, match=r"expected input_shape=\(C, H, W\)"):
+        nads.estimate(DeepLinearPooling)
+    with pytest.raises(ValueError, match="num_outputs=1"):
+        nads.estimate(architectures.factory("lenet", num_outputs=2), networks=2)
+    with pytest.raises(ValueError, match="makes networks for images"):
+        nads.estimate(architectures.factory("lenet"), (1, 28, 28), networks=2)
+
+
+def test_a_factory_that_returns_one_network_is_refused():
+    network = architectures.factory("lenet", **SMALL)()
+    with pytest.raises(ValueError, match="the same weights twice"):
+        nads.estimate(lambda: network, SHAPE, networks=2)
+
+
+def test_nothing_is_warned_about_in_a_normal_run(lenet):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nads.estimate(lenet, networks=2)

@@ -1,0 +1,130 @@
+"""Grid symmetries: a group, verified where an architecture has them and refused where it does not."""
+
+import itertools
+
+import pytest
+import torch
+from anisotropy import architectures, dipoles, symmetries
+from torch import nn
+
+
+def test_the_eight_symmetries_are_a_group_and_differ():
+    image = torch.arange(9.0).view(1, 3, 3)
+    pictures = [tuple(symmetries.act(image, s).flatten().tolist()) for s in symmetries.SQUARE]
+    assert len(set(pictures)) == 8
+    for first, second in itertools.product(symmetries.SQUARE, repeat=2):
+        composed = symmetries.act(symmetries.act(image, first), second)
+        assert tuple(composed.flatten().tolist()) in pictures
+
+
+@pytest.mark.parametrize("group", symmetries.SUBGROUPS)
+def test_every_subgroup_is_closed(group):
+    image = torch.arange(9.0).view(1, 3, 3)
+    pictures = [tuple(symmetries.act(image, s).flatten().tolist()) for s in group]
+    for first, second in itertools.product(group, repeat=2):
+        composed = symmetries.act(symmetries.act(image, first), second)
+        assert tuple(composed.flatten().tolist()) in pictures
+
+
+def test_average_commutes_with_every_symmetry_and_is_a_projection():
+    a = torch.randn(18, 18, dtype=torch.float64)
+    covariance = a @ a.T
+    once = symmetries.average(covariance, (2, 3, 3), symmetries.SQUARE)
+    for symmetry in symmetries.SQUARE:
+        p = symmetries.permutation((2, 3, 3), symmetry)
+        assert torch.allclose(once[p][:, p], once)
+        assert not torch.allclose(covariance[p][:, p], covariance) or symmetry == ""
+    assert torch.allclose(symmetries.average(once, (2, 3, 3), symmetries.SQUARE), once)
+    assert torch.allclose(once.trace(), covariance.trace())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("logreg", symmetries.SQUARE),
+        ("lenet", symmetries.SQUARE),
+        ("vgg11", symmetries.SQUARE),
+        ("densenet121", symmetries.SQUARE),
+        ("resnet18", ("", "t")),  # a stride of 2 on an even size starts at the left: flips are broken
+    ],
+)
+def test_symmetries_of_the_paper_s_networks(name, expected):
+    factory = architectures.factory(name, width=0.5 if name != "lenet" else 1.0)
+    assert symmetries.verified(factory, (1, 32, 32)) == expected
+
+
+def test_a_stride_on_an_odd_size_keeps_the_flips():
+    factory = architectures.factory("resnet18", image_size=33, width=0.25)
+    assert symmetries.verified(factory, (1, 33, 33)) == symmetries.SQUARE
+
+
+def test_oblong_images_have_no_transposition():
+    factory = architectures.factory("lenet", image_size=(32, 16))
+    assert symmetries.verified(factory, (1, 32, 16)) == ("", "h", "v", "hv")
+
+
+class Leaning(nn.Module):
+    """A convolution whose initial weights are larger on the left: the architecture is symmetric, its draws are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.readout = nn.Conv2d(1, 64, 3, padding=1, bias=False), nn.Linear(64, 1)
+        with torch.no_grad():
+            self.conv.weight[..., 0] *= 3
+
+    def forward(self, x):
+        return self.readout(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+def test_an_initialisation_that_is_not_symmetric_is_found():
+    assert symmetries.verified(Leaning, (1, 8, 8), draws=32) == ("", "v")
+
+
+class Placed(nn.Module):
+    """Adds a fixed ramp to the image: no symmetry at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.readout = nn.Conv2d(1, 8, 3), nn.Linear(8, 1)
+        self.register_buffer("ramp", torch.arange(64.0).view(1, 8, 8).sin())
+
+    def forward(self, x):
+        return self.readout(torch.relu(self.conv(x + self.ramp)).mean((2, 3)))
+
+
+def test_a_network_that_knows_where_it_is_keeps_the_identity_only():
+    assert symmetries.verified(Placed, (1, 8, 8)) == ("",)
+
+
+def test_the_verified_symmetry_is_one_of_the_responses():
+    """Independent of how it is verified: C and its mirror image agree within noise, for one network and not another."""
+
+    def asymmetry(make, networks):
+        halves = [torch.zeros(64, 64), torch.zeros(64, 64)]
+        for i in range(networks):
+            network = dipoles.prepare(architectures.build(make, 0, i))
+            row = dipoles.secant_rows(network, torch.zeros(1, 8, 8), step=100.0)
+            halves[i % 2] += row.T @ row
+        p = symmetries.permutation((1, 8, 8), "h")
+        first, second = (half - half[p][:, p] for half in halves)
+        return float((first * second).sum() / (halves[0] * halves[1]).sum())
+
+    plain = lambda: nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 1))  # noqa: E731
+    assert abs(asymmetry(plain, 400)) < 0.1
+
+    class Left(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = plain()
+
+        def forward(self, x):
+            return self.body(x * torch.linspace(0, 1, 8))
+
+    assert asymmetry(Left, 400) > 0.3
+
+
+def test_bad_names_are_named():
+    with pytest.raises(ValueError, match="expected a symmetry among"):
+        symmetries.act(torch.zeros(2, 2), "x")
+    with pytest.raises(ValueError, match="square images"):
+        symmetries.act(torch.zeros(2, 3), "t")
