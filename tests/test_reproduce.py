@@ -106,22 +106,23 @@ def test_a_run_leaves_figures_passports_claims_and_the_executed_copy(project):
 
 
 def test_inputs_cover_library_versions_data_and_what_came_before(project, monkeypatch):
-    project.write("01_one")
-    project.write("02_two", after=["01_one"])
+    cell = throwaway.PARAMETERS + 'published = ""'
+    project.write("01_one", parameters=cell)
+    project.write("02_two", parameters=cell, after=["01_one"])
     data = project.output.parent / "published"
     data.mkdir()
 
     def fingerprints(**kwargs):
         steps, _ = records.select(
-            "quick", [], [f"word={data}"], folder=project.notebooks, params=project.params, output=project.output
+            "quick", [], [f"published={data}"], folder=project.notebooks, params=project.params, output=project.output
         )
         return {step.name: step.inputs for step in steps}
 
     before = fingerprints()
     (data / "a.npy").write_text("1")
-    assert fingerprints()["01_one"]["files named by parameters"] != before["01_one"]["files named by parameters"]
+    assert fingerprints()["01_one"]["published data"] != before["01_one"]["published data"]
     (data / "a.npy").unlink()
-    project.write("01_one", "print(3)")
+    project.write("01_one", "print(3)", parameters=cell)
     after = fingerprints()
     assert after["02_two"]["notebook"] == before["02_two"]["notebook"]
     assert after["02_two"]["inputs of 01_one"] != before["02_two"]["inputs of 01_one"]

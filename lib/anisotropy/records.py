@@ -62,18 +62,17 @@ def source(path: Path) -> str:
     return provenance.fingerprint(*[part for c in code for part in (c["source"], str("parameters" in c["tags"]))])
 
 
-def named_files(parameters: Mapping[str, Any]) -> str:
-    """Fingerprint of the names and sizes of the files that parameters name, such as a folder of published data."""
-    seen = []
-    for name, value in sorted(parameters.items()):
-        if not isinstance(value, str) or "/" not in value:
-            continue
-        path = paths.resolve(value)
-        for inner in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if inner.is_file() and not inner.name.startswith("."):
-                relative = inner.relative_to(path).as_posix()
-                seen.append(f"{name}:{relative}:{inner.stat().st_size}")
-    return provenance.fingerprint(*seen)
+def published(parameters: Mapping[str, Any]) -> str:
+    """Fingerprint of the names and sizes of the files in the folder of published data, if a notebook takes one.
+
+    Other folders that parameters name, such as a sweep's store, are written by the run itself: they are no input.
+    """
+    folder = parameters.get("published")
+    if not isinstance(folder, str) or not folder:
+        return ""
+    path = paths.resolve(folder)
+    found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return provenance.fingerprint(*[f"{p.relative_to(path).as_posix()}:{p.stat().st_size}" for p in found])
 
 
 def inputs(step: Step, done: Mapping[str, Step]) -> dict[str, str]:
@@ -81,7 +80,7 @@ def inputs(step: Step, done: Mapping[str, Step]) -> dict[str, str]:
     found = {
         "notebook": source(step.path),
         "parameters": provenance.fingerprint(json.dumps(step.parameters, sort_keys=True)),
-        "files named by parameters": named_files(step.parameters),
+        "published data": published(step.parameters),
         "library source": provenance.library(),
         "versions": provenance.fingerprint(json.dumps(provenance.versions(), sort_keys=True)),
     }
