@@ -1,7 +1,9 @@
-# Everything a newcomer needs. Each target sets up .venv by itself; only Python 3.11 to 3.13 with venv, and make, must be there.
+# Everything a newcomer needs. Each target sets up .venv by itself; only make, and Python 3.11 to 3.13 with its venv
+# module, must be there.
 PYTHON ?= python3
 PRESET ?= quick
 ONLY ?=
+SET ?=
 JOBS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,13 +18,14 @@ setup: $(READY)  ## the environment, from the hashed lock, into .venv
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "expected Python 3.11 to 3.13, got %d.%d: call make with PYTHON=python3.12, say" % v)'
+	@echo 'setting up $(VENV) from requirements.lock: some minutes, most of them downloads'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper, ONLY="03_nads ..."
-	$(BIN)/python -m anisotropy.reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY))
+reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper ONLY="03_nads ..." SET="seed=1 ..." JOBS=2
+	$(BIN)/python -m anisotropy.reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(SET))
 
 test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests

@@ -139,6 +139,26 @@ def test_full_disk_keeps_what_was_there(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_files_that_may_not_grow(tmp_path):
+    """A real refusal by the system (a limit on file size), in the middle of saving a figure anew."""
+    code = """
+import resource, signal
+import matplotlib.pyplot as plt
+from anisotropy import passports
+run = passports.Run("03_nads", {"preset": "quick"})
+run.save(plt.figure(figsize=(1, 1)), "a", {"x": [1, 2]})
+resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
+run.save(plt.figure(figsize=(1, 1)), "a", {"x": list(range(100000))})
+"""
+    environment = os.environ | {"ANISOTROPY_OUTPUT": str(tmp_path / "out"), "MPLBACKEND": "Agg"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "could not write a.csv: File too large; what was there before is unchanged" in done.stderr
+    folder = tmp_path / "out" / "quick" / "03_nads"
+    assert (folder / "a.csv").read_text() == "x\n1\n2\n"
+    assert sorted(p.name for p in folder.iterdir()) == ["a.csv", "a.passport.json", "a.png", "a.svg"]
+
+
 def test_killed_while_writing_leaves_the_old_file(tmp_path):
     """A process killed between write and rename: the reader still sees the old content."""
     path = tmp_path / "a.json"

@@ -1,5 +1,6 @@
 """What a run says on the terminal: which notebook, which cell, time, and an estimate of the time left."""
 
+import shutil
 import time
 from typing import TextIO
 
@@ -86,7 +87,8 @@ class Display:
         """Renew what is said about the running notebooks."""
         now = time.perf_counter()
         if self.live:
-            text = "   ".join(self._state(name, now) for name in self.running)[:150]
+            text = "   ".join(self._state(name, now) for name in self.running)
+            text = text[: shutil.get_terminal_size().columns - 1]  # a wrapped line cannot be rewritten
             self.stream.write("\r" + text.ljust(self._width))
             self.stream.flush()
             self._width = len(text)
