@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from anisotropy import architectures, blurpool, pooling
+from anisotropy import architectures, blurpool, pooling, separable, training
 
 
 def image(*shape, seed=0):
@@ -42,6 +42,38 @@ def test_max_blur_is_a_maximum_before_a_blur():
     torch.testing.assert_close(blurpool.layer("max_blur").double()(x)[..., 1:, 1:], expected[..., 1:, 1:])
 
 
+def test_linear_pooling_is_the_theorys_pooling_and_composes():
+    x = image(2, 3, 16, 16).float()
+    for kind in ("average", "blur", "none"):
+        once, half = (blurpool.prefilter(kind, side) for side in (16, 8))
+        twice = pooling.pool(pooling.pool(x, pooling.outer(once), 2), pooling.outer(half), 2)
+        whole = blurpool.LinearPooling(pooling.outer(blurpool.prefilter(kind, 16, stages=2)), 4)
+        torch.testing.assert_close(whole(x), twice)
+
+
+def test_a_pooled_logistic_regression_reaches_the_bayes_accuracy_and_no_more():
+    """Its optimum is the Bayes classifier: trained on many samples it comes close, and not above by more than noise."""
+    direction = pooling.fourier_direction((16, 16), (1, 3))[None]
+    n, setting = 8000, {"epsilon": 1.0, "sigma": 1.5}
+    for kind in ("average", "blur"):
+        make = architectures.factory(
+            "anisotropy.blurpool:pooled_logistic_regression", num_outputs=2, image_size=16, kind=kind, stages=1
+        )
+        data = [separable.sample(direction, n, generator=torch.Generator().manual_seed(s), **setting) for s in (0, 1)]
+        outcome = training.train(
+            architectures.build(make, 0),
+            *data[0],
+            training.Recipe(epochs=10),
+            generator=torch.Generator().manual_seed(0),
+            test_inputs=data[1][0],
+            test_labels=data[1][1],
+        )
+        taps = pooling.outer(blurpool.prefilter(kind, 16))
+        bayes = pooling.bayes_accuracy(taps, 2, (1, 3), **setting)
+        error = (bayes * (1 - bayes) / n) ** 0.5
+        assert bayes - 0.03 < outcome.test_accuracy < bayes + 4 * error
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -49,6 +81,8 @@ def test_max_blur_is_a_maximum_before_a_blur():
         (lambda: blurpool.BlurPool2d(2, 0), "positive stride"),
         (lambda: blurpool.layer("median"), "kind of pooling out of"),
         (lambda: blurpool.lenet(1, 2, (30, 30)), "halve twice"),
+        (lambda: blurpool.prefilter("max", 16), "linear kind of pooling out of"),
+        (lambda: blurpool.prefilter("blur", 18, stages=2), "multiple of 2"),
     ],
 )
 def test_wrong_inputs_say_what_was_expected(call, message):

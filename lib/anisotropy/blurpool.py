@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anisotropy import prefilters
+from anisotropy import pooling, prefilters
 from anisotropy.networks import LeNet
 
 KINDS = ("max", "average", "blur", "max_blur")
@@ -90,3 +90,82 @@ def lenet(
     network = LeNet(in_channels, num_outputs, image_size)
     network.pool = layer(kind, order=order)
     return network
+
+
+class LinearPooling(nn.Module):
+    """The pooling of Eq. (1) exactly as the theory has it, circular at the borders, with any prefilter; no parameters.
+
+    Args:
+        prefilter: impulse response (H, W).
+        stride: S, must divide both sides.
+    """
+
+    def __init__(self, prefilter: Tensor, stride: int):
+        super().__init__()
+        matrix = pooling.pooling_matrix(prefilter, stride).to(torch.get_default_dtype())
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.shape = tuple(side // stride for side in prefilter.shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pooled maps (n, C, H / S, W / S) of maps (n, C, H, W)."""
+        return (x.flatten(2) @ self.matrix.T).unflatten(2, self.shape)
+
+
+def prefilter(kind: str, length: int, *, order: int = 2, stages: int = 1) -> Tensor:
+    """The one linear prefilter that `stages` pooling layers of a kind amount to, each halving the signal.
+
+    Args:
+        kind: "average", "blur" (binomial), or "none" (plain subsampling).
+        length: D, a multiple of 2^stages.
+        order: of the binomial blur.
+        stages: number of layers; the stride of the whole is 2^stages.
+
+    Returns:
+        Impulse response (D,).
+
+    Raises:
+        ValueError: for an unknown kind or a length that does not halve.
+    """
+    makers = {
+        "average": lambda size: pooling.average(2, size),
+        "blur": lambda size: pooling.binomial(order, size),
+        "none": pooling.subsampling,
+    }
+    if kind not in makers:
+        raise ValueError(f"expected a linear kind of pooling out of {tuple(makers)}, got {kind!r}")
+    if stages < 1 or length % 2**stages:
+        raise ValueError(f"expected a length that is a multiple of 2^stages, got {length} and {stages} stages")
+    whole = makers[kind](length)
+    for stage in range(1, stages):
+        whole = pooling.compose(whole, 2**stage, makers[kind](length // 2**stage))
+    return whole
+
+
+def pooled_logistic_regression(
+    in_channels: int,
+    num_outputs: int,
+    image_size: tuple[int, int],
+    *,
+    kind: str = "blur",
+    order: int = 2,
+    stages: int = 2,
+) -> nn.Sequential:
+    """Logistic regression on pooled images: the simplest network whose accuracy Theorem 1 bounds.
+
+    Args:
+        in_channels: channels C of the input.
+        num_outputs: outputs of the read-out.
+        image_size: (H, W), multiples of 2^stages.
+        kind: as for `prefilter`.
+        order: of the binomial blur.
+        stages: pooling layers in a row, each halving the image.
+
+    Returns:
+        A fresh network.
+
+    Raises:
+        ValueError: as `prefilter`.
+    """
+    taps = pooling.outer(*(prefilter(kind, side, order=order, stages=stages) for side in image_size))
+    pool = LinearPooling(taps, 2**stages)
+    return nn.Sequential(pool, nn.Flatten(), nn.Linear(in_channels * pool.shape[0] * pool.shape[1], num_outputs))

@@ -41,6 +41,7 @@ __all__ = [
     "aliasing_matrix",
     "average",
     "bayes_accuracy",
+    "bayes_curve",
     "binomial",
     "compose",
     "fourier_direction",
@@ -167,6 +168,22 @@ def bayes_accuracy(
         noise = float(_others(_without(m.abs() ** 2, conjugate), strides)[index]) + 2 * lost
         signal = 2 * kept
     return _accuracy(signal * epsilon**2, noise * sigma**2)
+
+
+def bayes_curve(prefilter: Tensor, stride: int | Sequence[int], frequencies: Sequence, **setting) -> Tensor:
+    """`bayes_accuracy` at several frequencies.
+
+    Args:
+        prefilter: impulse response (D,) or (H, W).
+        stride: S, or one per dimension.
+        frequencies: K frequencies, or pairs.
+        **setting: keywords of `bayes_accuracy`.
+
+    Returns:
+        (K,) float64.
+    """
+    values = [bayes_accuracy(prefilter, stride, frequency, **setting) for frequency in frequencies]
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _self_aliased_indices(shape: Sequence[int], strides: Sequence[int]) -> set:
