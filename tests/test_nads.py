@@ -97,15 +97,18 @@ def test_averaging_over_the_readout_keeps_the_mean_and_lowers_the_noise(lenet):
     )  # ... faster, though some of what is measured here is the truth's own noise
 
 
-def test_equivalent_networks_predicts_the_error_of_plain_sampling(lenet):
-    """The predicted ratio of squared errors, plain against ours, is the measured one."""
-    ours = nads.estimate(lenet, networks=200, seed=2, symmetry="none")
-    truth = nads.estimate(lenet, networks=600, seed=50, symmetry="none").covariance()
-    plain = nads.estimate(lenet, networks=400, seed=7, integrate_readout=False, symmetry="none")
-    few = nads.estimate(lenet, networks=20, seed=9, symmetry="none")
-    square = lambda found: float((found.covariance() - truth).square().sum())  # noqa: E731
-    measured = (square(plain) * 400) / (square(few) * 20)
-    assert measured == pytest.approx(ours.equivalent_networks / 200, rel=0.6)
+def test_plain_networks_is_how_many_plain_samples_it_takes(lenet):
+    """As many plain samples as it says are as good as the estimate, and a sixth of them is clearly worse."""
+    truth = nads.estimate(lenet, networks=500, seed=50, symmetry="none")
+    ours = nads.estimate(lenet, networks=24, seed=2, symmetry="none")
+    missing = lambda found: 1 - found.overlap(truth, 20)  # noqa: E731
+    same, fewer = (
+        nads.estimate(lenet, networks=round(n), seed=7, symmetry="none", integrate_readout=False)
+        for n in (ours.plain_networks[20], ours.plain_networks[20] / 6)
+    )
+    assert ours.plain_networks[20] > 24
+    assert 0.5 < missing(same) / missing(ours) < 2
+    assert missing(fewer) > 1.5 * missing(ours)
 
 
 def test_verified_symmetry_helps_and_a_wrong_one_harms():
@@ -184,9 +187,9 @@ def test_auto_stops_at_its_target_and_says_when_it_cannot(lenet):
 
 KILLED = """
 import sys, torch
-from anisotropy import architectures, estimation, nads
+from anisotropy import architectures, nads, running
 torch.set_num_threads(1)
-estimation.SAVE_EVERY = 0.0
+running.SAVE_EVERY = 0.0
 nads.estimate(architectures.factory("lenet", image_size=16, width=0.5), networks=5000, seed=3, state=sys.argv[1])
 """
 
@@ -207,7 +210,6 @@ def test_a_killed_run_goes_on_to_the_same_result(lenet, tmp_path):
     assert 0 < known["count"] < 5000
     assert torch.equal(resumed.eigenvalues, whole.eigenvalues)
     assert torch.equal(resumed.directions, whole.directions)
-    assert resumed.equivalent_networks == pytest.approx(whole.equivalent_networks)
 
 
 def nads_state(path):
@@ -267,7 +269,6 @@ def test_the_sketch_is_exact_where_the_rows_span_little():
     a, b = dense.eigen(), sketch.eigen()
     assert torch.allclose(a.eigenvalues[:10], b.eigenvalues, rtol=1e-4)
     assert subspaces.overlap(a.directions, b.directions, 10) == pytest.approx(1, abs=1e-6)
-    assert sketch.half_product() == pytest.approx(dense.half_product(), rel=1e-3)
 
 
 def test_large_images_take_little_memory():
@@ -297,6 +298,7 @@ def test_saved_and_loaded_is_the_same(measured, tmp_path):
     assert torch.equal(loaded.directions, measured.directions)
     assert torch.equal(loaded.eigenvalues, measured.eigenvalues)
     assert loaded.split_half == measured.split_half
+    assert loaded.plain_networks == measured.plain_networks
     assert loaded.settings == measured.settings
     assert b"pickle" not in path.read_bytes()[:2000]
 

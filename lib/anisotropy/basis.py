@@ -23,8 +23,8 @@ class Nads:
         eigenvalue_errors: (k,) standard error of each eigenvalue, from the spread between groups of networks.
         split_half: k -> overlap of the top-k subspaces of two halves of the networks. The whole estimate is closer to
             the truth than its halves are to each other: see `expected_overlap`.
-        equivalent_networks: number of plain samples s s^T with the same mean squared error of the covariance, or None
-            where it was not measured.
+        plain_networks: k -> number of networks that plain sampling of s s^T would need to know the top-k subspace as
+            well, at least (`subspaces.plain_networks`).
         curve: (networks, seconds, overlap of the halves at the target's k) as the estimate grew, where recorded.
         settings: arguments, evaluation point, verified symmetries, read-out, versions, time.
     """
@@ -34,7 +34,7 @@ class Nads:
     networks: int
     eigenvalue_errors: Tensor | None = None
     split_half: dict[int, float] = field(default_factory=dict)
-    equivalent_networks: float | None = None
+    plain_networks: dict[int, float] = field(default_factory=dict)
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -96,7 +96,7 @@ class Nads:
         known = {
             "networks": self.networks,
             "split_half": self.split_half,
-            "equivalent_networks": self.equivalent_networks,
+            "plain_networks": self.plain_networks,
             "curve": self.curve,
             "settings": self.settings,
         }

@@ -54,15 +54,19 @@ class DenseCovariance:
         values, vectors = torch.linalg.eigh(self.covariance(parts))
         return Eigen(values.flip(0).clamp(min=0), vectors.T.flip(0).contiguous())
 
-    def quotients(self, directions: Tensor) -> Tensor:
-        """Rayleigh quotients u^T C_g u (groups, K) of each group's mean along unit rows (K, D)."""
-        filled = [g for g, count in enumerate(self.counts) if count]
-        u = directions.to(torch.float64)
-        return torch.stack([((u @ self.covariance(slice(g, g + 1))) * u).sum(1) for g in filled])
+    def spread(self, directions: Tensor) -> Tensor:
+        """Variance (D, D) of each entry u_i^T C u_j of the mean, from the spread of the groups about it.
 
-    def half_product(self) -> float:
-        """<C_even, C_odd>, an unbiased estimate of |C|_F^2."""
-        return float((self.covariance(slice(0, None, 2)) * self.covariance(slice(1, None, 2))).sum())
+        Args:
+            directions: orthonormal rows (D, D), the eigenvectors of the mean.
+        """
+        filled = [g for g, count in enumerate(self.counts) if count]
+        u, mean = directions.to(torch.float64), self.covariance()
+        total = torch.zeros_like(mean)
+        for g in filled:
+            share = self.counts[g] / sum(self.counts)
+            total += (share * (u @ (self.covariance(slice(g, g + 1)) - mean) @ u.T)).square()
+        return total * len(filled) / (len(filled) - 1)
 
     def state(self) -> dict[str, Tensor]:
         """Everything to go on from, as tensors."""
@@ -141,14 +145,11 @@ class LowRankCovariance:
         q, r = torch.linalg.qr(directions.T)
         return Eigen(values, (q * r.diagonal().sign()).T.contiguous())
 
-    def quotients(self, directions: Tensor) -> Tensor:
-        """Rayleigh quotients (2, K) of the two halves along unit rows (K, D)."""
+    def spread(self, directions: Tensor) -> Tensor:
+        """Variance (k,) of the Rayleigh quotients u^T C u of the mean along unit rows (k, D), from its two halves."""
         u = directions.double()
-        return torch.stack([(u @ self.factor(slice(g, g + 1))).square().sum(1) for g in (0, 1) if self.counts[g]])
-
-    def half_product(self) -> float:
-        """<C_even, C_odd>, an unbiased estimate of |C|_F^2."""
-        return float((self.factor(slice(0, 1)).T @ self.factor(slice(1, 2))).square().sum())
+        first, second = ((u @ self.factor(slice(g, g + 1))).square().sum(1) for g in (0, 1))
+        return (first - second).square() / 4
 
     def state(self) -> dict[str, Tensor]:
         """Everything to go on from, as tensors."""

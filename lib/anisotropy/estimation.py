@@ -2,63 +2,26 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import joblib
-import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from anisotropy import dipoles, readouts, symmetries
 from anisotropy.architectures import build
-from anisotropy.basis import Nads, read_tensors, write_tensors
+from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
-from anisotropy.subspaces import overlap
+from anisotropy.running import Response, Run, number
+from anisotropy.subspaces import overlap, plain_networks
 
 DENSE_LIMIT = 4096
 """Largest D whose D x D covariance is kept; above it the leading `rank` directions are sketched."""
 
 OVERLAPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """Dimensions k at which the split-half overlap is measured."""
-
-SAVE_EVERY = 20.0
-"""Seconds between two saved states."""
-
-
-@dataclass(frozen=True)
-class Response:
-    """How one network's rows are made; the same for every network of an estimate."""
-
-    method: str
-    step: float
-    point: Tensor
-    readout: readouts.Readout | None
-    draws: int | None
-    probes: int
-    chunk: int
-    dtype: torch.dtype
-    device: str
-    seed: int
-
-    def rows(self, make: Callable[[], nn.Module], index: int) -> Tensor:
-        """Rows (R, D) of network number `index`."""
-        network = dipoles.prepare(build(make, self.seed, index), self.dtype, self.device)
-        point = self.point.to(self.device)
-        generator = torch.Generator().manual_seed(_seed(self.seed, index, 1))
-        try:
-            if self.method == "secant":
-                return dipoles.secant_rows(network, point, step=self.step, readout=self.readout, chunk=self.chunk)
-            if self.method == "gradient":
-                return dipoles.gradient_rows(
-                    network, point, readout=self.readout, draws=self.draws, generator=generator, chunk=self.chunk
-                )
-            return dipoles.mixed_rows(network, point, probes=self.probes, generator=generator)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"network {index} of seed {self.seed}: {error}") from None
 
 
 def estimate(
@@ -171,7 +134,7 @@ def estimate(
         "rank": covariance.rank if low_rank else None,
         "torch": torch.__version__,
     }
-    run = _Run(covariance, response, settings, Path(state) if state else None)
+    run = Run(covariance, response, settings, Path(state) if state else None)
     run.resume(factory, point)
     goals = [networks] if networks != "auto" else _checkpoints(max_networks)
     curve = run.curve
@@ -195,132 +158,37 @@ def estimate(
     return _finish(run, settings)
 
 
-class _Run:
-    """The running sums of one estimate, with their state on disk."""
-
-    def __init__(self, covariance, response: Response, settings: dict[str, Any], state: Path | None):
-        self.covariance, self.response, self.settings, self.state = covariance, response, settings, state
-        self.count, self.seconds, self.curve = 0, 0.0, []
-        self.plain = self.ours = 0.0  # sums of squared Frobenius norms of one network's s s^T and of our C_i
-
-    def advance(self, factory, goal: int, workers: int, progress: bool, begin: float) -> None:
-        saved = time.monotonic()
-        bar = tqdm(total=goal, initial=self.count, unit="network", disable=None if progress else True, leave=False)
-        rows = _stream(factory, self.response, range(self.count, goal), workers)
-        try:
-            for new in rows:
-                self.covariance.add(new)
-                self._measure(new)
-                self.count += 1
-                self.seconds = time.monotonic() - begin
-                bar.update()
-                if self.state and time.monotonic() - saved > SAVE_EVERY:
-                    self.save()
-                    saved = time.monotonic()
-        finally:  # an interrupt or a failing network leaves what was computed
-            bar.close()
-            rows.close()
-            if self.state and self.count:
-                self.save()
-
-    def _measure(self, rows: Tensor) -> None:
-        """Add up E|s s^T|^2 and |C_i|^2 of this network, whose ratio says how many plain networks it is worth."""
-        rows = rows.double()
-        gram = rows @ rows.T
-        kurtosis = self.response.readout.kurtosis if self.response.readout else 1.0  # one row: w = 1
-        diagonal = gram.diagonal()
-        self.plain += float(diagonal.sum() ** 2 + 2 * gram.square().sum() + (kurtosis - 3) * diagonal.square().sum())
-        group, shape = self.covariance.group, self.covariance.shape
-        for symmetry in group:
-            moved = symmetries.act(rows.view(-1, *shape), symmetry).reshape(rows.shape)
-            self.ours += float((rows @ moved.T).square().sum()) / len(group)
-
-    def save(self) -> None:
-        known = {"settings": self.settings, "count": self.count, "seconds": self.seconds, "curve": self.curve}
-        known |= {"plain": self.plain, "ours": self.ours}
-        try:
-            write_tensors(self.state, {**self.covariance.state(), "probe": self.probe}, known)
-        except OSError as error:  # a full disk must not stop the measurement itself
-            warnings.warn(f"the state could not be saved to {self.state} ({error}); the run goes on", stacklevel=2)
-
-    def resume(self, factory, point: Tensor) -> None:
-        """Go on from the state on disk, if it is of this estimate: the same settings and the same first network."""
-        with torch.no_grad():
-            self.probe = torch.cat([point.flatten(), build(factory, self.response.seed)(point[None]).flatten()])
-        if self.state is None or not self.state.exists():
-            return
-        try:
-            tensors, known = read_tensors(self.state)
-        except ValueError as error:
-            warnings.warn(f"{error}; starting afresh", stacklevel=3)
-            return
-        theirs, ours = known["settings"], {k: list(v) if isinstance(v, tuple) else v for k, v in self.settings.items()}
-        different = [k for k in ours if theirs.get(k) != ours[k]]
-        same = tensors["probe"].shape == self.probe.shape and torch.allclose(tensors["probe"], self.probe, rtol=1e-4)
-        if different or not same:
-            what = ", ".join(f"{k} (there {theirs.get(k)!r}, here {ours[k]!r})" for k in different)
-            raise ValueError(
-                f"{self.state} holds another estimate: it differs in {what or 'the network or the evaluation point'}. "
-                "Name another state file, or delete this one"
-            )
-        self.covariance.restore(tensors)
-        self.count, self.seconds, self.plain, self.ours = (known[k] for k in ("count", "seconds", "plain", "ours"))
-        self.curve = [tuple(c) for c in known["curve"]]
-
-
-def _finish(run: _Run, settings: dict[str, Any]) -> Nads:
+def _finish(run: Run, settings: dict[str, Any]) -> Nads:
     covariance, count = run.covariance, run.count
     eigen = covariance.eigen()
     largest = eigen.directions.abs().argmax(1, keepdim=True)
     directions = eigen.directions * eigen.directions.gather(1, largest).sign()
-    errors, halves = None, {}
+    errors, halves, plain = None, {}, {}
     if count >= 2:
-        quotients = covariance.quotients(directions)
-        errors = quotients.std(0) / len(quotients) ** 0.5
         first, second = (covariance.eigen(slice(h, None, 2)).directions for h in (0, 1))
         halves = {k: overlap(first, second, k) for k in OVERLAPS if k <= min(len(first), len(second))}
-    equivalent = None
-    exact = run.response.method == "secant" or (run.response.method == "gradient" and run.response.draws is None)
-    if exact and count >= 4:
-        square = covariance.half_product()
-        ours = run.ours / count - square
-        if ours > 1e-9 * square:  # else every network gives the same covariance, as for logistic regression
-            equivalent = count * (run.plain / count - square) / ours
+        variance = covariance.spread(directions)
+        if isinstance(covariance, DenseCovariance):
+            errors = variance.diagonal().sqrt()
+            plain = {k: plain_networks(eigen.eigenvalues, variance, k) for k in OVERLAPS if k < len(variance)}
+        else:
+            errors = variance.sqrt()
     return Nads(
         eigenvalues=eigen.eigenvalues.cpu(),
         directions=directions.float().view(-1, *covariance.shape).cpu(),
         networks=count,
         eigenvalue_errors=errors,
         split_half=halves,
-        equivalent_networks=equivalent,
+        plain_networks=plain,
         curve=run.curve,
         settings=settings,
     )
-
-
-def _stream(factory, response: Response, indices: range, workers: int) -> Iterator[Tensor]:
-    """Rows of the networks in order, from this process or from several with one thread each."""
-    if workers == 1 or len(indices) < 2:
-        yield from (response.rows(factory, index) for index in indices)
-        return
-
-    def work(index: int) -> np.ndarray:
-        torch.set_num_threads(1)
-        return response.rows(factory, index).numpy()
-
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)
-    for rows in pool(joblib.delayed(work)(index) for index in indices):
-        yield torch.from_numpy(rows)
 
 
 def _checkpoints(most: int) -> list[int]:
     """4, 6, 8, 12, 16, 24, 32, ...: the networks after which "auto" looks at the overlap."""
     points = sorted({p for e in range(2, 32) for p in (2**e, 3 * 2 ** (e - 1)) if p < most} | {most})
     return [p for p in points if p >= min(4, most)]
-
-
-def _seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _try(factory, point: Tensor, seed: int) -> None:
@@ -340,7 +208,7 @@ def _point(at: str | Tensor, shape: tuple[int, int, int], seed: int) -> Tensor:
         return at.detach().float().cpu()
     if at == "zero":
         return torch.zeros(shape)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(_seed(seed, 2)))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(number(seed, 2)))
 
 
 def _input_shape(factory, given) -> tuple[int, int, int]:

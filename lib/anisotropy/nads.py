@@ -46,7 +46,8 @@ def load(name: str | Path) -> Nads:
     tensors, known = read_tensors(path)
     if missing := {"eigenvalues", "directions"} - set(tensors):
         raise ValueError(f"{path} holds no {sorted(missing)}: it was not written by Nads.save")
-    known["split_half"] = {int(k): v for k, v in known["split_half"].items()}
+    for by_dimension in ("split_half", "plain_networks"):  # JSON keeps keys as text
+        known[by_dimension] = {int(k): v for k, v in known[by_dimension].items()}
     known["curve"] = [tuple(point) for point in known["curve"]]
     loaded = Nads(**tensors, **known)
     gram = loaded.rows.double() @ loaded.rows.double().T

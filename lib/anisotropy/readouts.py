@@ -26,13 +26,11 @@ class Readout:
         name: of the module, as in ``network.named_modules()``; "" where the network is the layer itself.
         features: number F of features that it reads.
         variance: s2, the variance of one weight.
-        kurtosis: E[w^4] / s2^2 of one weight: 1.8 for a uniform, 3 for a normal distribution.
     """
 
     name: str
     features: int
     variance: float
-    kurtosis: float = 1.8
 
 
 def find(network: nn.Module, x: Tensor) -> str | None:
@@ -118,5 +116,4 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
     # The variance is measured, so it needs many weights: 20,000 give it to about 1 %.
     more = range(draws, min(256, -(-20_000 // weights[0].numel())))
     weights = torch.cat([weights, weights_of(more)]) if len(more) else weights
-    square = float(weights.square().mean())
-    return Readout(name, features, square, float(weights.pow(4).mean()) / square**2)
+    return Readout(name, features, float(weights.square().mean()))

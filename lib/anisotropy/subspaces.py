@@ -54,6 +54,35 @@ def energy_captured(directions: Tensor, covariance: Tensor, k: int) -> float:
     return float(((u[:k] @ c) * u[:k]).sum() / c.diagonal().sum())
 
 
+def plain_networks(eigenvalues: Tensor, variance: Tensor, k: int, *, samples: int = 10_000) -> float:
+    """How many plain samples s s^T would know the top-k subspace as well as an estimate of known variance does.
+
+    To first order the overlap of an estimated top-k subspace with the true one falls short of 1 by
+
+        (1/k) sum_{i <= k < j} Var(u_i^T C u_j) / (lambda_i - lambda_j)^2,
+
+    and for n plain samples Var(u_i^T C u_j) = E[(u_i^T s)^2 (u_j^T s)^2] / n >= lambda_i lambda_j / n, with equality
+    where the components of s are independent. So n is at least the ratio of the two sums. Gaps smaller than the noise
+    of `samples` plain samples, where first order fails, count as that noise.
+
+    Args:
+        eigenvalues: (D,) in decreasing order.
+        variance: (D, D), of the entries u_i^T C u_j of the estimate.
+        k: dimension of the subspace, below D.
+        samples: plain samples whose noise limits the gaps.
+
+    Returns:
+        The number of plain samples, a conservative one; infinity where the estimate has no variance.
+    """
+    if not 1 <= k < len(eigenvalues):
+        raise ValueError(f"expected 1 <= k < {len(eigenvalues)}, the number of eigenvalues, got {k}")
+    one, other = eigenvalues[:k, None], eigenvalues[None, k:]
+    product = one * other
+    weight = 1 / ((one - other).square() + 4 * product / samples).clamp(min=1e-300)
+    ours = float((weight * variance[:k, k:]).sum())
+    return float((weight * product).sum()) / ours if ours > 0 else math.inf
+
+
 def marchenko_pastur_band(samples: int, dimension: int, variance: float = 1.0) -> tuple[float, float]:
     """Edges of the eigenvalues of a sample covariance whose true covariance is `variance` times the identity.
 
