@@ -193,7 +193,7 @@ def _summary(steps: list[Step], outcome: dict[str, str], show: Display) -> None:
             verdicts[claim["verdict"]] += 1
             show.line(f"    {claim['verdict']}: {claim['statement']} [{claim['reference']}]")
     if verdicts:
-        show.line("claims: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
+        show.line("claims: " + ", ".join(f"{count} × {verdict}" for verdict, count in verdicts.items()))
 
 
 class _Parser(argparse.ArgumentParser):

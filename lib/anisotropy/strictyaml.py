@@ -21,9 +21,14 @@ def read(content: bytes, shown: str) -> dict[str, tuple[Any, int]]:
         shown: its name for messages.
 
     Raises:
-        YamlError: syntax (a tab among it), no mapping at the top, a key that is no name or comes twice, a date.
+        YamlError: syntax (a tab among it), no mapping at the top, a key that is no name or comes twice, an alias, a date.
     """
     try:
+        for event in yaml.parse(content, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):  # a few of them can stand for gigabytes, or for themselves
+                raise YamlError(
+                    f"{shown}, line {event.start_mark.line + 1}: write the value itself, not *{event.anchor}"
+                )
         loader = yaml.SafeLoader(content)
         node = loader.get_single_node()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
