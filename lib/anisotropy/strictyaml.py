@@ -21,7 +21,8 @@ def read(content: bytes, shown: str) -> dict[str, tuple[Any, int]]:
         shown: its name for messages.
 
     Raises:
-        YamlError: syntax (a tab among it), no mapping at the top, a key that is no name or comes twice, an alias, a date.
+        YamlError: syntax (a tab among it), no mapping at the top, a key that is no name or
+            comes twice, an alias, a date.
     """
     try:
         for event in yaml.parse(content, Loader=yaml.SafeLoader):
