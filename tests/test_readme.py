@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from anisotropy import declarations, paths, presets, reproduce
@@ -52,9 +53,9 @@ def test_command(command, monkeypatch):
         pytest.fail(f"the README says `{command}`: add how to check it")
 
 
-def run(*arguments: str) -> str:
+def run(*arguments: str, expected: int = 0) -> str:
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == expected, done.stdout + done.stderr
     return done.stdout
 
 
@@ -74,7 +75,12 @@ def _python(words: list[str]) -> None:
         assert " ".join(words) in recipe, "not what `make setup` does"
     elif words[:2] == ["-m", "pytest"]:
         assert " ".join(words) in (ROOT / "Makefile").read_text(), "not what `make test` does"
-        run(*words, "--collect-only", "-q", "--help")  # every option is known
+        folders = [word for word in words[2:] if not word.startswith("-")]
+        assert all((ROOT / folder).is_dir() for folder in folders)
+        options = [word for word in words if word not in folders]
+        if options[2:]:
+            with tempfile.TemporaryDirectory() as empty:
+                run(*options, "-p", "no:cacheprovider", "--rootdir", empty, empty, expected=5)  # no tests; 4: usage
     elif words[0].endswith(".py"):
         assert (ROOT / words[0]).is_file()
         run(words[0], "--help")
