@@ -32,9 +32,9 @@ def time_left(done: list[float], running: float, cells: int, previous: list[floa
         current = previous[len(done)] if len(done) < cells else 0.0
         return max(pace * current - running, 0.0) + pace * sum(previous[len(done) + 1 :])
     spent = sum(done) + running
-    if len(done) < 3 or spent < 10:
-        return None
-    return spent / (len(done) + 0.5) * (cells - len(done) - 0.5)  # cells differ: a rough guess, said to be one
+    if len(done) < cells / 2 or spent < 10:
+        return None  # cells differ too much to tell
+    return spent / (len(done) + 0.5) * (cells - len(done) - 0.5)
 
 
 class Display:
