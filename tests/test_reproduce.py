@@ -145,17 +145,21 @@ def test_outputs_counters_and_prose_are_no_inputs(project):
 
 
 def test_failing_cell_and_killed_kernel_are_reported_and_the_others_go_on(project):
-    """One run in parallel: a failure, what needs it, a kernel that dies, a kernel that hangs, and one that is well."""
+    """In parallel: a failure, what needs it, a kernel that dies, one that hangs, a lost process, and one that works."""
     project.write("01_fails", "print('so far')", "import anisotropy\nraise RuntimeError('expected 3, got 4')")
     project.write("02_needs", "print(1)", after=["01_fails"])
     project.write("03_dies", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     project.write("04_hangs", "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)")
     project.write("05_well", "print(1)")
+    project.write(
+        "06_orphan", "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)", "import time; time.sleep(60)"
+    )
     began = time.monotonic()
-    outcome, said = project.run(jobs=5, cell_timeout=12)
+    outcome, said = project.run(jobs=6, cell_timeout=12)
     assert time.monotonic() - began < 100
     assert outcome == {
-        "01_fails": "failed", "02_needs": "not run", "03_dies": "failed", "04_hangs": "failed", "05_well": "done"
+        "01_fails": "failed", "02_needs": "not run", "03_dies": "failed", "04_hangs": "failed", "05_well": "done",
+        "06_orphan": "failed",
     }  # fmt: skip
     assert "01_fails: FAILED in cell 4" in said  # as the copy counts, where 2 is what papermill injects
     assert "| raise RuntimeError('expected 3, got 4')" in said
@@ -163,6 +167,7 @@ def test_failing_cell_and_killed_kernel_are_reported_and_the_others_go_on(projec
     assert "02_needs: not run, it needs 01_fails" in said
     assert "the kernel died" in said
     assert "the cell took longer than 12 s" in said
+    assert "the process that ran the notebook was killed by signal 9" in said
     copy = nbformat.read(project.output / "quick" / "01_fails" / "01_fails.failed.ipynb", as_version=4)
     assert any("so far" in str(cell.get("outputs")) for cell in copy.cells)
     assert not (project.output / "quick" / "01_fails" / "01_fails.ipynb").exists()

@@ -9,9 +9,9 @@ that start at the same time race for TCP ports, and one of them then waits for e
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -25,11 +25,12 @@ from jupyter_client.manager import AsyncKernelManager
 class Kernel(AsyncKernelManager):
     """This interpreter as a kernel, behind Unix sockets with short names where the system has them."""
 
+    folder = ""  # of the sockets, whose names may have about 100 characters; the driver makes and removes it
+
     def __init__(self, **kwargs: Any):
-        self.sockets = tempfile.TemporaryDirectory(prefix="nad-")  # socket names may have about 100 characters
         if sys.platform != "win32":
             kwargs["transport"] = "ipc"
-        super().__init__(connection_file=os.path.join(self.sockets.name, "k.json"), **kwargs)
+        super().__init__(connection_file=os.path.join(self.folder, "k.json"), **kwargs)
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -43,7 +44,7 @@ def execute(job: dict[str, Any], report) -> None:
 
     Args:
         job: `notebook` (path), `copy` (path of the executed copy, saved after every cell), `parameters`, `timeout`
-            (seconds a cell may take).
+            (seconds a cell may take), `sockets` (a short folder).
         report: called with one dict per event: `start`, `cell`, `cell_done`, then `done` or `failed`.
     """
     import papermill
@@ -76,7 +77,7 @@ def execute(job: dict[str, Any], report) -> None:
             kernel_name="python3",
             language="python",
             progress_bar=False,
-            kernel_manager_class=Kernel,
+            kernel_manager_class=type("Kernel", (Kernel,), {"folder": job["sockets"]}),
             start_timeout=120,
             execution_timeout=job["timeout"],
             on_cell_execute=starts,
@@ -112,7 +113,10 @@ def main() -> int:
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_driver, daemon=True).start()
     os.chdir(Path(job["notebook"]).parent)
-    execute(job, lambda event: channel.write(json.dumps(event) + "\n"))
+    try:
+        execute(job, lambda event: channel.write(json.dumps(event) + "\n"))
+    finally:
+        shutil.rmtree(job["sockets"], ignore_errors=True)  # the driver, who does this too, may be gone
     return 0
 
 

@@ -150,7 +150,7 @@ def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
         show.end(step.name, f"FAILED: its result could not be kept: {error}")
         return "failed"
     finally:
-        worker.process.stdin.close()
+        worker.close()
     if not failed:
         show.end(step.name, "done")
         return "done"

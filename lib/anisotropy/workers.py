@@ -4,6 +4,7 @@ import json
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -22,11 +23,13 @@ class Worker:
         self.began = time.time()
         self.cells: list[float] = []
         self._ended = False
+        self._sockets = tempfile.TemporaryDirectory(prefix="nad-", ignore_cleanup_errors=True)
         job = {
             "notebook": str(step.path),
             "copy": str(step.executed("running")),
             "parameters": step.parameters,
             "timeout": timeout,
+            "sockets": self._sockets.name,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "anisotropy.execution"],
@@ -58,6 +61,15 @@ class Worker:
             message = "\n".join([f"the process that ran the notebook {how}", *self._complaints])
             events.put((self.step.name, {"event": "failed", "kind": "process", "message": message}))
 
+    def close(self) -> None:
+        """Let the process end, which it has announced, and remove its sockets."""
+        self.process.stdin.close()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self._sockets.cleanup()
+
     def stop(self) -> None:
         """End the process and its kernel, with force if it takes longer than 15 seconds."""
         self.process.terminate()
@@ -65,6 +77,7 @@ class Worker:
             self.process.wait(15)
         except subprocess.TimeoutExpired:
             self.process.kill()
+        self._sockets.cleanup()
 
 
 @contextmanager
