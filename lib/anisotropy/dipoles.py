@@ -91,7 +91,13 @@ def _finite(rows: Tensor) -> Tensor:
 
 
 def secant_rows(
-    network: nn.Module, x: Tensor, *, step: float, readout: Readout | None = None, chunk: int = 64
+    network: nn.Module,
+    x: Tensor,
+    *,
+    step: float,
+    readout: Readout | None = None,
+    chunk: int = 64,
+    pixels: range | None = None,
 ) -> Tensor:
     """Central differences of size `step` along every pixel: rows (F, D) of the features, or (1, D) of the output.
 
@@ -101,6 +107,7 @@ def secant_rows(
         step: half the size h of the dipole, in units of the input.
         readout: average over this read-out; None takes the network's output.
         chunk: pixels per forward pass, 2 * chunk images.
+        pixels: some of the D pixels only, one column each; None takes all.
 
     Returns:
         Float32 rows, scaled so that rows^T rows has the mean E[s s^T].
@@ -110,14 +117,14 @@ def secant_rows(
     features = _Features(network, readout)
     dtype = next((p.dtype for p in network.parameters()), x.dtype)
     x = x.to(dtype)
-    size, columns = x.numel(), []
+    wanted = torch.tensor(pixels if pixels is not None else range(x.numel()), device=x.device)
+    columns = []
     with torch.no_grad():
-        for start in range(0, size, chunk):
-            pixels = torch.arange(start, min(start + chunk, size), device=x.device)
-            images = x.flatten().repeat(2 * len(pixels), 1)
-            each = torch.arange(len(pixels), device=x.device)
-            images[each, pixels] += step
-            images[each + len(pixels), pixels] -= step
+        for block in wanted.split(chunk):
+            images = x.flatten().repeat(2 * len(block), 1)
+            each = torch.arange(len(block), device=x.device)
+            images[each, block] += step
+            images[each + len(block), block] -= step
             images = images.view(-1, *x.shape).contiguous(memory_format=torch.channels_last)
             plus, minus = features(images).float().chunk(2)
             columns.append((plus - minus) / (2 * step))

@@ -68,6 +68,8 @@ def stream(factory, response: Response, indices: range, workers: int) -> Iterato
         torch.set_num_threads(1)
         return response.rows(factory, index).numpy()
 
+    # joblib replaces a worker whose memory has grown, and says so; networks of changing size make it grow.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     pool = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)
     for rows in pool(joblib.delayed(work)(index) for index in indices):
         yield torch.from_numpy(rows)
