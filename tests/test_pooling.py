@@ -302,6 +302,8 @@ def accuracy(taps=None, stride=4, frequency=3, **changed):
         (lambda: accuracy(method="guess"), "expected method out of"),
         (lambda: accuracy(method="printed", convention="mine"), "expected convention out of"),
         (lambda: accuracy(taps=torch.ones(2, 2, 2)), "expected a prefilter of shape"),
+        (lambda: accuracy(taps=pooling.response(pooling.average(4, D))), "got complex numbers"),
+        (lambda: accuracy(taps=torch.full((D,), math.nan)), "finite numbers"),
         (lambda: pooling.average(129, D), "has 129 taps and the signal only 128"),
         (lambda: pooling.binomial(8, 8), "has 9 taps and the signal only 8"),
         (lambda: pooling.average(0, D), "expected a positive whole number as width"),

@@ -38,12 +38,16 @@ def impulse_response(prefilter: Tensor) -> Tensor:
     """The prefilter as a float64 tensor (D,) or (H, W).
 
     Raises:
-        ValueError: for any other shape.
+        ValueError: for any other shape, complex numbers, or numbers that are not finite.
     """
-    taps = torch.as_tensor(prefilter, dtype=torch.float64)
+    taps = torch.as_tensor(prefilter)
     if taps.ndim not in (1, 2) or taps.numel() == 0:
         raise ValueError(f"expected a prefilter of shape (D,) or (H, W), got shape {tuple(taps.shape)}")
-    return taps
+    if taps.is_complex():
+        raise ValueError("expected the real impulse response of a prefilter, got complex numbers: its response?")
+    if not bool(torch.isfinite(taps).all()):
+        raise ValueError("expected a prefilter of finite numbers, got NaN or infinity")
+    return taps.to(torch.float64)
 
 
 def frequency_of(shape: Sequence[int], frequency: int | Sequence[int]) -> tuple[int, ...]:
