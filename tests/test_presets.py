@@ -214,4 +214,4 @@ def test_every_preset_file_of_the_repository_is_accepted():
         assert values["preset"] == file.stem
         head = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
         assert len(head) >= 3, f"{file.name}: expected comments: purpose, hardware and minutes, number, deviations"
-        assert any("min" in line or "hour" in line for line in head), f"{file}: how long does it take?"
+        assert any("minute" in line.lower() or "hour" in line for line in head), f"{file}: how long does it take?"

@@ -69,7 +69,7 @@ def test_a_run_leaves_figures_passports_claims_and_the_executed_copy(project):
     assert outcome == {"01_one": "done"}
     folder = project.output / "quick" / "01_one"
     assert {"01_one.ipynb", "line.png", "line.svg", "line.csv", "line.passport.json", "claims.json", "run.json"} == {
-        p.name for p in folder.iterdir()
+        p.name for p in folder.iterdir() if p.name != ".lock"
     }
     assert "holds: a line rises [Fig. 0]" in said
     # parameters are literals: the text came through as it is and nothing in it was executed
@@ -77,7 +77,7 @@ def test_a_run_leaves_figures_passports_claims_and_the_executed_copy(project):
     assert nasty + "\n" in [output.get("text") for output in executed.cells[-1].outputs]
     assert not list(project.output.parent.rglob("pwned"))
     # no path of this machine in anything written
-    for path in folder.iterdir():
+    for path in folder.glob("[!.]*"):
         content = path.read_bytes()
         for secret in (str(project.output.parent), str(paths.root()), sys.prefix):
             assert secret.encode() not in content, f"{secret} in {path.name}"
@@ -176,7 +176,10 @@ def test_failing_cell_and_killed_kernel_are_reported_and_the_others_go_on(projec
     project.write("01_fails", "print('well')")
     outcome, _ = project.run(only=["02_needs", "05_well"])
     assert outcome == {"01_fails": "done", "02_needs": "done", "05_well": "skipped"}
-    assert sorted(p.name for p in (project.output / "quick" / "01_fails").iterdir()) == ["01_fails.ipynb", "run.json"]
+    assert sorted(p.name for p in (project.output / "quick" / "01_fails").glob("[!.]*")) == [
+        "01_fails.ipynb",
+        "run.json",
+    ]
 
 
 def test_a_failure_keeps_the_last_good_result(project):
@@ -277,11 +280,12 @@ def test_notebooks_are_found_by_folder_even_if_there_are_none(project):
 
 def test_two_runs_on_the_same_output(project):
     project.write("01_one")
-    with (
-        reproduce.lock(project.output / "quick"),
-        pytest.raises(PlanError, match=r"another run writes into .*choose another folder with --output"),
-    ):
-        project.run()
+    project.write("02_two", "print(1)")
+    with reproduce.lock(project.output / "quick" / "01_one"):
+        with pytest.raises(PlanError, match=r"another run of 01_one writes into .*choose another folder with --output"):
+            project.run()
+        assert not project.notebooks.parent.joinpath("out", "quick", "02_two", "run.json").exists()
+        assert project.run(only=["02_two"])[0] == {"02_two": "done"}
 
 
 def test_output_that_cannot_be_written(project):

@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -76,7 +77,10 @@ def reproduce(
         return {s.name: "would run" if s.stale else "skipped" for s in steps}
     environment = _environment(base, folder, params, jobs)
     timeout = cell_timeout or CELL_TIMEOUT.get(preset, 3 * 86400)
-    with lock(base / preset):
+    with ExitStack() as locks:
+        for step in steps:
+            if step.stale:
+                locks.enter_context(lock(step.folder))
         return _run(steps, notes, jobs, environment, timeout, stream)
 
 

@@ -82,7 +82,7 @@ class Worker:
 
 @contextmanager
 def lock(folder: Path):
-    """Hold a preset's folder of figures, so that two runs do not write the same results.
+    """Hold a notebook's folder of figures, so that two runs do not write the same results.
 
     Raises:
         PlanError: another run holds it, or the folder cannot be written.
@@ -96,12 +96,13 @@ def lock(folder: Path):
         try:
             import fcntl
 
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, however that ends
         except ImportError:
             pass  # no such locks on this system; results are written atomically all the same
         except BlockingIOError as error:
             raise PlanError(
-                f"another run writes into {folder}: wait for it to end, or choose another folder with --output"
+                f"another run of {folder.name} writes into {folder}: wait for it to end, or choose another folder "
+                "with --output"
             ) from error
         except OSError:
             pass  # a file system without locks
