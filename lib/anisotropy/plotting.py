@@ -89,3 +89,9 @@ def gallery(rows: dict[str, np.ndarray], indices, *, scale: float = 1.1) -> Figu
         axes[2 * r, 0].set_ylabel(f"{LABELS.get(name, name)}\npixels", fontsize=8)
         axes[2 * r + 1, 0].set_ylabel("Fourier", fontsize=8)
     return figure
+
+
+def accuracy_map(ax: Axes, accuracies) -> Axes:
+    """Map of accuracies (H, W) over the frequencies, frequency 0 in the centre, 50 to 100 % as in Fig. 1."""
+    ax.imshow(100 * _as_picture(accuracies, "a map of accuracies"), cmap="magma", vmin=50, vmax=100)
+    return _bare(ax)
