@@ -292,6 +292,16 @@ def test_overlap_and_energy():
         subspaces.overlap(eye, torch.eye(5), 2)
 
 
+def test_alignment_compares_preferences():
+    a, b = torch.diag(torch.tensor([3.0, 1, 1, 1])), torch.diag(torch.tensor([1.0, 3, 1, 1]))
+    assert subspaces.alignment(a, 7 * a + torch.eye(4)) == pytest.approx(
+        1
+    )  # neither scale nor an isotropic part matter
+    assert subspaces.alignment(a, b) == pytest.approx(-1 / 3)
+    with pytest.raises(ValueError, match="multiple of the identity"):
+        subspaces.alignment(a, torch.eye(4))
+
+
 def test_saved_and_loaded_is_the_same(measured, tmp_path):
     path = measured.save(tmp_path / "deep" / "lenet.safetensors")
     loaded = nads.load(path)

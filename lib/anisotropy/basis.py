@@ -62,6 +62,10 @@ class Nads:
         """Overlap |U_k^T W_k|_F^2 / k of the top-k subspaces, 1 for the same subspace (`subspaces.overlap`)."""
         return subspaces.overlap(self.directions, other.directions if isinstance(other, Nads) else other, k)
 
+    def alignment(self, other: "Nads") -> float:
+        """Correlation of the anisotropic parts of the two covariances (`subspaces.alignment`)."""
+        return subspaces.alignment(self.covariance(), other.covariance())
+
     def covariance(self) -> Tensor:
         """C = sum_i lambda_i u_i u_i^T (D, D), float64."""
         u = self.rows.double()

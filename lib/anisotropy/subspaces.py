@@ -1,12 +1,14 @@
 """How close two estimates of NADs are, and what sampling noise alone would look like.
 
 Where eigenvalues are (nearly) equal, single eigenvectors are arbitrary within their eigenspace: two perfect estimates
-of logistic regression's NADs have nothing in common vector by vector. So compare subspaces (`overlap`), or ask how
-much of a reference covariance the leading directions hold (`energy_captured`), never vector with vector.
+of logistic regression's NADs have nothing in common vector by vector. So compare subspaces (`overlap`) or whole
+covariances (`alignment`), or ask how much of a reference covariance the leading directions hold (`energy_captured`),
+never vector with vector.
 """
 
 import math
 
+import torch
 from torch import Tensor
 
 
@@ -52,6 +54,31 @@ def energy_captured(directions: Tensor, covariance: Tensor, k: int) -> float:
         raise ValueError(f"expected 1 <= k <= {len(u)}, the number of directions, got {k}")
     c = covariance.double()
     return float(((u[:k] @ c) * u[:k]).sum() / c.diagonal().sum())
+
+
+def alignment(first: Tensor, second: Tensor) -> float:
+    """Correlation of the anisotropic parts of two covariances: cosine of C - tr(C)/D I and C' - tr(C')/D I.
+
+    1 where they prefer the same directions to the same degree, about 0 where their preferences are unrelated; unlike
+    the overlap of leading subspaces it does not suffer where many eigenvalues nearly coincide.
+
+    Args:
+        first: covariance (D, D).
+        second: the same.
+
+    Raises:
+        ValueError: the shapes differ, or one of them prefers no direction at all.
+    """
+    if first.shape != second.shape or first.dim() != 2 or first.shape[0] != first.shape[1]:
+        raise ValueError(f"expected two (D, D) matrices, got {tuple(first.shape)} and {tuple(second.shape)}")
+    parts = []
+    for covariance in (first.double(), second.double()):
+        mean = covariance.diagonal().mean()
+        part = covariance - mean * torch.eye(len(covariance), dtype=torch.float64)
+        if float(part.norm()) <= 1e-6 * float(mean):
+            raise ValueError("expected covariances that prefer some directions, got a multiple of the identity")
+        parts.append(part / part.norm())
+    return float((parts[0] * parts[1]).sum())
 
 
 def plain_networks(eigenvalues: Tensor, variance: Tensor, k: int, *, samples: int = 10_000) -> float:
