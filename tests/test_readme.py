@@ -125,10 +125,11 @@ def test_links_lead_somewhere(page):
 
 
 def test_the_table_lists_every_notebook_and_its_presets():
-    table = README[README.index("| notebook |") : README.index("<!-- /notebooks -->")]
-    listed = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\)", table, re.MULTILINE)
-    assert [name for name, _ in listed] == declarations.available()
-    assert all(name == file for name, file in listed)
+    rows = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\) \|.*\| ([\w, ]*) \|$", README, re.MULTILINE)
+    assert [name for name, _, _ in rows] == declarations.available()
+    for name, file, others in rows:
+        assert name == file
+        assert {presets.QUICK, *others.split(", ")} - {""} == set(presets.names(name))
 
 
 def test_first_screen():
