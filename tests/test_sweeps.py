@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from anisotropy import architectures, directions, separable, stores, sweeps
+from anisotropy import architectures, directions, separable, stores, sweeps, units
 from anisotropy.training import Recipe, train
 from torch import nn
 
@@ -30,7 +30,7 @@ def logreg():
     return architectures.factory("logreg", num_outputs=2, image_size=8)
 
 
-def units(store):
+def stored(store):
     return sorted(Path(store).glob("*/*.json"))
 
 
@@ -49,16 +49,16 @@ class Logged:
 
 def test_the_numbers_are_those_of_a_plain_loop(logreg, tmp_path):
     dataset = sweeps.run(logreg, ROWS, seeds=(0, 3), store=tmp_path, **SMALL)
-    rows = sweeps._rows(ROWS)
+    rows = units.rounded(ROWS)
     for k, seed in ((0, 0), (4, 3)):
-        net = architectures.build(logreg, sweeps._seed("network", rows[k], seed))
+        net = architectures.build(logreg, units.seed_of("network", rows[k], seed))
         sets = [
             separable.sample(
-                rows[k], n, sigma=1.0, generator=torch.Generator().manual_seed(sweeps._seed(role, rows[k], seed))
+                rows[k], n, sigma=1.0, generator=torch.Generator().manual_seed(units.seed_of(role, rows[k], seed))
             )
             for role, n in (("train", 96), ("test", 64))
         ]
-        order = torch.Generator().manual_seed(sweeps._seed("order", rows[k], seed))
+        order = torch.Generator().manual_seed(units.seed_of("order", rows[k], seed))
         outcome = train(net, *sets[0], SMALL["recipe"], generator=order, test_inputs=sets[1][0], test_labels=sets[1][1])
         found = dataset.sel(direction=k, seed=seed)
         assert float(found.test_accuracy) == outcome.test_accuracy
@@ -96,9 +96,9 @@ def test_every_engine_gives_the_same_numbers(logreg, tmp_path, engine):
             other = sweeps.run(logreg, ROWS[:4], store=tmp_path / "other", engine=engine, **SMALL)
     else:
         other = sweeps.run(logreg, ROWS[:4], store=tmp_path / "other", engine=engine, **SMALL)
-    for name in set(sweeps.RESULTS) - {"seconds"}:
+    for name in set(units.RESULTS) - {"seconds"}:
         np.testing.assert_array_equal(serial[name], other[name])
-    assert [p.name for p in units(tmp_path / "serial")] == [p.name for p in units(tmp_path / "other")]
+    assert [p.name for p in stored(tmp_path / "serial")] == [p.name for p in stored(tmp_path / "other")]
 
 
 def test_networks_defined_here_are_carried_to_workers(tmp_path):
@@ -125,7 +125,7 @@ def test_a_rerun_computes_only_what_is_missing_or_damaged(tmp_path):
     assert len(log.read_text().split()) == made == 3
     more = sweeps.run(Logged(log), ROWS, **arguments)  # three more directions, in a larger sweep
     assert len(log.read_text().split()) == 6
-    damaged = units(tmp_path / "store")
+    damaged = stored(tmp_path / "store")
     damaged[0].write_text(damaged[0].read_text()[:40])  # half written
     damaged[1].write_text(damaged[1].read_text().replace('"seed": 0', '"seed": 1'))  # not what its name says
     record = json.loads(damaged[2].read_text())
@@ -134,9 +134,13 @@ def test_a_rerun_computes_only_what_is_missing_or_damaged(tmp_path):
     damaged[3].write_bytes(b"\xff\xfe")
     again = sweeps.run(Logged(log), ROWS, **arguments)
     assert len(log.read_text().split()) == 10
-    for name in set(sweeps.RESULTS) - {"seconds"}:
+    for name in set(units.RESULTS) - {"seconds"}:
         np.testing.assert_array_equal(again[name], more[name])
         np.testing.assert_array_equal(again[name][:3], first[name])
+
+
+CHANGED = ["epsilon", "sigma", "convention", "train_samples", "test_samples", "seed"]
+CHANGED += ["batch_size", "dtype", "direction", "sign", "name"]
 
 
 @pytest.mark.parametrize(
@@ -154,25 +158,25 @@ def test_a_rerun_computes_only_what_is_missing_or_damaged(tmp_path):
         {"directions": -ROWS[:1]},
         {"name": "another"},
     ],
-    ids=str,
+    ids=CHANGED,
 )
 def test_the_key_holds_everything_that_changes_the_number(logreg, tmp_path, change):
     arguments = {"store": tmp_path, **SMALL} | change
     sweeps.run(logreg, ROWS[:1], store=tmp_path, **SMALL)
     sweeps.run(logreg, arguments.pop("directions", ROWS[:1]), **arguments)
-    assert len(units(tmp_path)) == 2
+    assert len(stored(tmp_path)) == 2
 
 
 def test_rounding_noise_of_a_platform_does_not_change_the_key(logreg, tmp_path):
     sweeps.run(logreg, ROWS, store=tmp_path, **SMALL)
     sweeps.run(logreg, ROWS * (1 + 1e-16) - 1e-17, store=tmp_path, block=4, **SMALL)
-    assert len(units(tmp_path)) == 6
+    assert len(stored(tmp_path)) == 6
 
 
 def test_compared_sweeps_share_data_and_initialisation(tmp_path):
-    row = sweeps._rows(ROWS[1:2])[0]
-    assert sweeps._seed("train", row, 0) != sweeps._seed("test", row, 0) != sweeps._seed("test", row, 1)
-    alone, among = (sweeps._seed("train", sweeps._rows(d)[k], 0) for d, k in ((ROWS[1:2], 0), (ROWS, 1)))
+    row = units.rounded(ROWS[1:2])[0]
+    assert units.seed_of("train", row, 0) != units.seed_of("test", row, 0) != units.seed_of("test", row, 1)
+    alone, among = (units.seed_of("train", units.rounded(d)[k], 0) for d, k in ((ROWS[1:2], 0), (ROWS, 1)))
     assert alone == among
 
 
@@ -246,27 +250,27 @@ def computed(tmp_path):
 def test_a_killed_driver_is_resumed_where_it_was(tmp_path):
     driver = start(tmp_path, "local:2")
     end = time.time() + 60
-    while len(units(tmp_path / "s")) < 2 and time.time() < end:
+    while len(stored(tmp_path / "s")) < 2 and time.time() < end:
         time.sleep(0.01)
     driver.kill()
     driver.communicate()
     time.sleep(1.2)  # workers notice within half a second
-    done, begun = len(units(tmp_path / "s")), computed(tmp_path)
+    done, begun = len(stored(tmp_path / "s")), computed(tmp_path)
     assert 2 <= done < 6
-    for path in units(tmp_path / "s"):
+    for path in stored(tmp_path / "s"):
         assert stores.Store(tmp_path / "s").read(path.stem) is not None
     again = start(tmp_path, "serial")
     _, text = again.communicate(timeout=60)
     assert again.returncode == 0, text
     assert text == ""  # no progress bar where nobody watches
-    assert len(units(tmp_path / "s")) == 6
+    assert len(stored(tmp_path / "s")) == 6
     assert computed(tmp_path) - begun == 6 - done  # what was finished was not computed twice
     assert not list((tmp_path / "s").glob("**/*.tmp"))
 
 
 def test_a_unit_that_always_crashes_is_reported_with_a_status(tmp_path):
-    row = sweeps._rows(ROWS)[2]
-    state = np.random.SeedSequence([sweeps._seed("network", row, 0), 0]).generate_state(1, np.uint64)[0]
+    row = units.rounded(ROWS)[2]
+    state = np.random.SeedSequence([units.seed_of("network", row, 0), 0]).generate_state(1, np.uint64)[0]
     (tmp_path / "victim").write_text(str(int(state >> np.uint64(1))))
     driver = start(tmp_path, "local:1", "crash")
     _, text = driver.communicate(timeout=120)
@@ -274,7 +278,7 @@ def test_a_unit_that_always_crashes_is_reported_with_a_status(tmp_path):
     assert "1 of 6 units failed" in text
     assert "direction 2, seed 0" in text
     assert "the worker process died" in text
-    assert len(units(tmp_path / "s")) == 5
+    assert len(stored(tmp_path / "s")) == 5
 
 
 def test_two_sweeps_at_once_on_one_store(tmp_path):
@@ -282,7 +286,7 @@ def test_two_sweeps_at_once_on_one_store(tmp_path):
     for driver in drivers:
         _, text = driver.communicate(timeout=120)
         assert driver.returncode == 0, text
-    assert len(units(tmp_path / "s")) == 6
+    assert len(stored(tmp_path / "s")) == 6
     assert not list((tmp_path / "s").glob("**/*.tmp"))
 
 

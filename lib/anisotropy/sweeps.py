@@ -1,13 +1,8 @@
 """A table of training runs, one network per direction and seed: Fig. 1, 2, 3 and 6 of the paper. Resumable."""
 
-import hashlib
 import json
-import math
 import platform
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,13 +12,10 @@ import xarray as xr
 from torch import nn
 from tqdm import tqdm
 
-from anisotropy import architectures, engines, separable, stacked, stores, training
+from anisotropy import engines, separable, stores
 from anisotropy.training import Recipe
+from anisotropy.units import NUMERICS, RESULTS, Compute, Job, rounded, stacks
 
-NUMERICS = [1, separable.NUMERICS, training.NUMERICS]
-"""Versions of the code that the stored numbers come from: of this module, of the data, of the training."""
-
-RESULTS = ("test_accuracy", "train_accuracy", "test_loss", "train_loss", "steps_to_threshold", "diverged", "seconds")
 STACK = 64
 """Networks trained at once on a GPU, where they can be stacked; the data of 64 at 32 x 32 take 5 GB."""
 
@@ -44,38 +36,6 @@ class SweepFailed(RuntimeError):
             f"{len(failures)} of {dataset.test_accuracy.size} units failed; the others are stored and in .dataset, and "
             f"a rerun computes only what is missing.\n{shown}{more}"
         )
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the units of a sweep have in common; see `run`."""
-
-    factory: Callable[[], nn.Module]
-    architecture: dict
-    recipe: Recipe
-    epsilon: float
-    sigma: float
-    convention: str
-    train_samples: int
-    test_samples: int
-    store: str
-    device: str
-
-    def fields(self, direction: torch.Tensor, seed: int) -> dict:
-        """Return all that the numbers of a unit depend on: not the engine, not the device, not the place."""
-        return {
-            "architecture": self.architecture,
-            "recipe": self.recipe.as_dict(),
-            "epsilon": self.epsilon,
-            "sigma": self.sigma,
-            "convention": self.convention,
-            "train_samples": self.train_samples,
-            "test_samples": self.test_samples,
-            "direction": _digest(direction),
-            "shape": list(direction.shape),
-            "seed": seed,
-            "numerics": NUMERICS,
-        }
 
 
 def run(
@@ -145,7 +105,7 @@ def run(
         str(store),
         device,
     )
-    rows = _rows(directions)
+    rows = rounded(directions)
     seeds = [int(seed) for seed in seeds]
     coordinates = _check(job, rows, seeds, engine, coordinates)
     results, failures = {}, []
@@ -159,13 +119,13 @@ def run(
             missing.append((k, rows[k], seed))
         else:
             results[k, seed] = found
-    size = block or (STACK if device.startswith("cuda") and _stacks(job) else 1)
+    size = block or (STACK if device.startswith("cuda") and stacks(job) else 1)
     blocks = [missing[i : i + size] for i in range(0, len(missing), size)]
     hidden = None if progress else True  # None: tqdm shows itself only on a terminal
     with tqdm(
         total=len(units), initial=len(results), disable=hidden, unit="network", desc=job.architecture["name"]
     ) as bar:
-        for number, outcome in engines.run(engine, _Compute(job), blocks):
+        for number, outcome in engines.run(engine, Compute(job), blocks):
             if isinstance(outcome, engines.Failure):  # the whole block: its worker died
                 outcome = [outcome] * len(blocks[number])
             for (k, direction, seed), result in zip(blocks[number], outcome, strict=True):
@@ -181,101 +141,6 @@ def run(
     if failures:
         raise SweepFailed(dataset, sorted(failures))
     return dataset
-
-
-class _Compute:
-    """The function that an engine applies to a block of units."""
-
-    def __init__(self, job: Job):
-        self.job = job
-
-    def __call__(self, block: list[tuple[int, torch.Tensor, int]]) -> list[dict | engines.Failure]:
-        job, store = self.job, stores.Store(self.job.store)
-        fields = [job.fields(direction, seed) for _, direction, seed in block]
-        # another sweep on the same store may have been here since the block was made
-        results = [store.read(stores.digest(f)) for f in fields]
-        todo = [i for i, result in enumerate(results) if result is None]
-        groups = [todo] if len(todo) > 1 and job.device.startswith("cuda") and _stacks(job) else [[i] for i in todo]
-        for group in groups:
-            outcome = engines.guarded(_train_units, (job, [block[i][1:] for i in group]))
-            for position, i in enumerate(group):
-                if isinstance(outcome, engines.Failure):
-                    results[i] = outcome
-                else:
-                    results[i] = outcome[position]
-                    store.write(fields[i], results[i])
-        return results
-
-
-def _train_units(arguments) -> list[dict]:
-    """Train the networks of some units, stacked if there are several, and return plain results."""
-    job, units = arguments
-    start = time.perf_counter()
-    with _one_thread(job.device):
-        networks, train_sets, test_sets, generators = [], [], [], []
-        for direction, seed in units:
-            networks.append(architectures.build(job.factory, _seed("network", direction, seed)))
-            for sets, role, count in ((train_sets, "train", job.train_samples), (test_sets, "test", job.test_samples)):
-                generator = torch.Generator().manual_seed(_seed(role, direction, seed))
-                sets.append(
-                    separable.sample(
-                        direction,
-                        count,
-                        epsilon=job.epsilon,
-                        sigma=job.sigma,
-                        convention=job.convention,
-                        generator=generator,
-                        device=job.device,
-                        dtype=torch.float64 if job.recipe.dtype == "float64" else torch.float32,
-                    )
-                )
-            generators.append(torch.Generator().manual_seed(_seed("order", direction, seed)))
-        (x, y), (test_x, test_y) = (
-            [torch.stack(part) for part in zip(*sets, strict=True)] for sets in (train_sets, test_sets)
-        )
-        del train_sets, test_sets
-        outcomes = stacked.train_many(
-            networks, x, y, job.recipe, generators=generators, test_inputs=test_x, test_labels=test_y
-        )
-    seconds = (time.perf_counter() - start) / len(units)
-    return [
-        {name: _plain(getattr(outcome, name)) for name in RESULTS if name != "seconds"}
-        | {"history": [_plain(loss) for loss in outcome.history], "seconds": round(seconds, 3)}
-        for outcome in outcomes
-    ]
-
-
-@contextmanager
-def _one_thread(device: str) -> Iterator[None]:
-    """Compute on one CPU thread, as worker processes do: the number of threads changes how sums are rounded."""
-    before = torch.get_num_threads()
-    if device == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _stacks(job: Job) -> bool:
-    return stacked.can_stack([architectures.build(job.factory, 0)], job.recipe)
-
-
-def _rows(directions: torch.Tensor) -> torch.Tensor:
-    """Round to multiples of 2^-30 in float64: what is hashed is what is used, whatever the platform's cosine."""
-    if directions.ndim != 4 or not len(directions):
-        raise ValueError(f"expected directions of shape (K, C, H, W) with K >= 1, got {tuple(directions.shape)}")
-    return torch.round(directions.detach().double().cpu() * 2**30) / 2**30 + 0.0  # + 0.0 turns -0 into 0
-
-
-def _digest(direction: torch.Tensor) -> str:
-    return hashlib.sha256(direction.numpy().tobytes()).hexdigest()[:32]
-
-
-def _seed(role: str, direction: torch.Tensor, seed: int) -> int:
-    """Return a 63-bit seed for one use of randomness in a unit."""
-    text = f"{role} {seed} {list(direction.shape)} {_digest(direction)}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def _architecture(factory, name) -> dict:
@@ -305,13 +170,6 @@ def _check(job, rows, seeds, engine, coordinates):
                 f"expected {len(rows)} values of the coordinate {label!r}, one per direction, got {len(values)}"
             )
     return coordinates
-
-
-def _plain(value):
-    """Turn a result into JSON: numbers that are not finite become null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _dataset(job, rows, seeds, coordinates, results) -> xr.Dataset:
