@@ -72,6 +72,10 @@ def test_a_run_leaves_figures_passports_claims_and_the_executed_copy(project):
         p.name for p in folder.iterdir() if p.name != ".lock"
     }
     assert "holds: a line rises [Fig. 0]" in said
+    record = json.loads((folder / "run.json").read_text())
+    assert len(record["cells"]) == 4  # parameters, injected parameters, set-up, figure
+    assert record["cpu_seconds"] > 0
+    assert sum(record["cells"]) <= record["seconds"]
     # parameters are literals: the text came through as it is and nothing in it was executed
     executed = nbformat.read(folder / "01_one.ipynb", as_version=4)
     assert nasty + "\n" in [output.get("text") for output in executed.cells[-1].outputs]

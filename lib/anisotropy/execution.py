@@ -94,7 +94,8 @@ def execute(job: dict[str, Any], report) -> None:
     except Exception as error:
         failed("other", f"{type(error).__name__}: {error}")
     else:
-        report({"event": "done"})
+        spent = os.times()  # of the kernel and its workers, which have ended
+        report({"event": "done", "cpu_seconds": round(spent.children_user + spent.children_system, 1)})
 
 
 def _end_with_driver() -> None:

@@ -110,7 +110,7 @@ def _there(path: Path) -> bool:
         return False
 
 
-def finish(step: Step, *, failed: bool, began: float, cells: list[float]) -> None:
+def finish(step: Step, *, failed: bool, began: float, cells: list[float], cpu_seconds: float | None = None) -> None:
     """Put the executed copy in its place without machine paths and, after a success, write the record.
 
     Args:
@@ -118,6 +118,7 @@ def finish(step: Step, *, failed: bool, began: float, cells: list[float]) -> Non
         failed: the copy then goes beside an earlier good one, which stays.
         began: `time.time()` at the start.
         cells: seconds that each code cell took.
+        cpu_seconds: processor time of the kernel and its workers, which a busy machine does not stretch.
 
     Raises:
         OSError: the disk is full or the folder read-only.
@@ -135,6 +136,7 @@ def finish(step: Step, *, failed: bool, began: float, cells: list[float]) -> Non
         "notebook": step.name,
         "parameters": provenance.neutral(step.parameters),
         "seconds": round(time.time() - began, 1),
+        "cpu_seconds": cpu_seconds,
         "cells": [round(s, 2) for s in cells],
         "outputs": sorted(p.name for p in written if p.stat().st_mtime >= began - 2),
         "inputs": step.inputs,

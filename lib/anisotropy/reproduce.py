@@ -149,7 +149,8 @@ def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: i
 def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
     step, failed = worker.step, event["event"] == "failed"
     try:
-        records.finish(step, failed=failed, began=worker.began, cells=worker.cells)
+        spent = event.get("cpu_seconds")
+        records.finish(step, failed=failed, began=worker.began, cells=worker.cells, cpu_seconds=spent)
     except (OSError, ValueError) as error:
         show.end(step.name, f"FAILED: its result could not be kept: {error}")
         return "failed"
