@@ -57,6 +57,15 @@ def test_numbers_survive_reading(figure):
     assert read["odd"] == [1.0, "NaN", "-Infinity"]
 
 
+def test_the_authors_data_are_not_copied(figure):
+    made = run()
+    made.save(figure, "a", {"ours": [1, 2], "published_lenet": [3, 4]})
+    assert (made.folder / "a.csv").read_text() == "ours\n1\n2\n"
+    assert json.loads((made.folder / "a.passport.json").read_text())["not_ours"] == ["published_lenet"]
+    with pytest.raises(ValueError, match="got none of our own"):
+        made.save(figure, "a", {"published_lenet": [3, 4]})
+
+
 def test_equal_figures_make_equal_files(figure):
     made = run()
     contents = []
@@ -75,7 +84,7 @@ def test_text_columns_are_quoted(figure):
 
 
 def test_refusals(figure):
-    with pytest.raises(ValueError, match="numbers behind figure 'a', got none"):
+    with pytest.raises(ValueError, match="numbers behind figure 'a', got none of our own"):
         run().save(figure, "a", {})
     with pytest.raises(ValueError, match="expected a figure name"):
         run().save(figure, "../a", {"x": 1})

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from anisotropy import files, paths, provenance
 from anisotropy.claims import Table
 
+PUBLISHED = "published"
+
 
 class Run:
     """One execution of a notebook, from its set-up cell on; saves figures and claims with what made them.
@@ -59,15 +61,18 @@ class Run:
             figure: the picture.
             name: stem of the files.
             numbers: what is drawn, by name: arrays, tensors, numbers, or containers of them. Equal-length vectors make
-                `<name>.csv`, anything else `<name>.json`.
+                `<name>.csv`, anything else `<name>.json`. Names that begin with `published` are the authors' data,
+                which are not ours to copy: the passport names them as `not_ours`, and they are not written.
 
         Raises:
             ValueError: no numbers, or a name that would leave the folder.
             OSError: the disk is full or the folder read-only.
         """
         paths.plain_name(name, "figure name")
+        others = [str(key) for key in numbers if str(key).startswith(PUBLISHED)]
+        numbers = {key: value for key, value in numbers.items() if str(key) not in others}
         if not numbers:
-            raise ValueError(f"expected the numbers behind figure {name!r}, got none")
+            raise ValueError(f"expected the numbers behind figure {name!r}, got none of our own")
         table = _as_csv(numbers)
         stored = f"{name}.csv" if table is not None else f"{name}.json"
         other = self.folder / (f"{name}.json" if table is not None else f"{name}.csv")
@@ -79,7 +84,10 @@ class Run:
         else:
             files.write_json(self.folder / stored, numbers)
         other.unlink(missing_ok=True)  # from an earlier run whose numbers had another shape
-        files.write_json(self.folder / f"{name}.passport.json", {"figure": name, "numbers": stored, **self.passport()})
+        files.write_json(
+            self.folder / f"{name}.passport.json",
+            {"figure": name, "numbers": stored, "not_ours": others, **self.passport()},
+        )
 
     def save_claims(self, table: Table) -> None:
         """Write the checked claims with their passport as `claims.json` into `folder`.
