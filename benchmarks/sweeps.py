@@ -7,7 +7,8 @@ turn. Of each, two runs that differ only in their number of epochs are timed, an
 up and the final measurement of accuracy cancel. On a CPU the time is that of the process on one thread, as a worker has
 it, so that other programs on the machine disturb little; on a GPU it is wall time after synchronising. The peak is that
 of a float32 matrix product, measured in the same run; floating-point operations are counted by torch for forward and
-backward passes of one batch (convolutions and products only).
+backward passes of one batch (convolutions and products only). A share above one means that the library did with fewer
+operations than are counted, or that something disturbed the measurement of the peak.
 """
 
 import argparse
