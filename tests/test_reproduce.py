@@ -319,7 +319,7 @@ def test_a_driver_that_is_killed_leaves_no_process_and_the_next_run_goes_on(proj
         _wait(lambda pid=pid: not _alive(pid))
     (tmp_path / "slow").unlink()
     outcome, said = project.run()
-    assert outcome == {"01_one": "skipped", "02_two": "done"}
+    assert outcome == {"01_one": "skipped", "02_two": "done"}, said
     assert "02_two: starts (interrupted before" in said
 
 

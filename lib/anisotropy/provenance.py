@@ -103,7 +103,7 @@ def fingerprint(*parts: bytes | str) -> str:
 def library(folder: Path | None = None) -> str:
     """Fingerprint of the library's source and of the data committed with it."""
     folder = Path(folder or Path(__file__).resolve().parent)
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name[0] != "." and "__pycache__" not in p.parts)
     return fingerprint(*[part for p in files for part in (p.relative_to(folder).as_posix(), p.read_bytes())])
 
 
