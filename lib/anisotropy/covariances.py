@@ -22,7 +22,32 @@ class Eigen:
     directions: Tensor
 
 
-class DenseCovariance:
+class _Sums:
+    """Sums over networks dealt to groups in turn, and their state.
+
+    Attributes:
+        sums: (groups, ...), what each group adds up.
+        counts: networks in each group.
+    """
+
+    sums: Tensor
+    counts: list[int]
+
+    def _next(self) -> int:
+        """Group of the next network."""
+        return sum(self.counts) % len(self.counts)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything to go on from, as tensors."""
+        return {"sums": self.sums, "counts": torch.tensor(self.counts)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self.sums.copy_(state["sums"])  # into aligned memory: sums in a mapped file round differently
+        self.counts = state["counts"].tolist()
+
+
+class DenseCovariance(_Sums):
     """Sum of rows^T rows (D, D) by groups of networks; symmetries of the grid are averaged over at the end.
 
     Args:
@@ -39,7 +64,7 @@ class DenseCovariance:
 
     def add(self, rows: Tensor) -> None:
         """Add the rows (R, D) of the next network."""
-        part = sum(self.counts) % len(self.counts)
+        part = self._next()
         rows = rows.to(self.sums.device, torch.float64)
         self.sums[part].addmm_(rows.T, rows)
         self.counts[part] += 1
@@ -68,17 +93,8 @@ class DenseCovariance:
             total += (share * (u @ (self.covariance(slice(g, g + 1)) - mean) @ u.T)).square()
         return total * len(filled) / (len(filled) - 1)
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything to go on from, as tensors."""
-        return {"sums": self.sums, "counts": torch.tensor(self.counts)}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state`."""
-        self.sums.copy_(state["sums"])  # into aligned memory: sums in a mapped file round differently
-        self.counts = state["counts"].tolist()
-
-
-class LowRankCovariance:
+class LowRankCovariance(_Sums):
     """Nystroem sketch of the sum of rows^T rows: Y = C Omega with a random Omega (D, p), never C itself.
 
     The covariance is positive semi-definite, so C ~ Y (Omega^T Y)^+ Y^T (Halko, Martinsson and Tropp, 2011, Sec. 5.5;
@@ -115,7 +131,7 @@ class LowRankCovariance:
 
     def add(self, rows: Tensor) -> None:
         """Add the rows (R, D) of the next network, and their mirror images."""
-        part = sum(self.counts) % self.parts
+        part = self._next()
         rows = rows.to(self.omega.device)
         for symmetry in self.group:
             moved = symmetries.act(rows.view(-1, *self.shape), symmetry).reshape(len(rows), -1)
@@ -127,9 +143,9 @@ class LowRankCovariance:
         y = self.sums[parts].sum(0, dtype=torch.float64) / max(1, sum(self.counts[parts]))
         omega = self.omega.double()
         shift = torch.finfo(torch.float32).eps * float(y.norm()) * 1e-2
-        y += shift * omega  # C + shift I is positive definite, so that the Cholesky factor exists
+        y += shift * omega  # C + shift I is positive definite: noise near 0 cannot turn negative
         core = omega.T @ y
-        del omega
+        del omega  # a third of what this needs at its peak, where D is large
         values, vectors = torch.linalg.eigh((core + core.T) / 2)
         keep = values > 1e-10 * values[-1]
         return y @ (vectors[:, keep] / values[keep].sqrt())
@@ -150,12 +166,3 @@ class LowRankCovariance:
         u = directions.double()
         first, second = ((u @ self.factor(slice(g, g + 1))).square().sum(1) for g in (0, 1))
         return (first - second).square() / 4
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything to go on from, as tensors."""
-        return {"sums": self.sums, "counts": torch.tensor(self.counts)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state`."""
-        self.sums.copy_(state["sums"])  # into aligned memory: sums in a mapped file round differently
-        self.counts = state["counts"].tolist()

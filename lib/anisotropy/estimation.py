@@ -111,7 +111,7 @@ def estimate(
         group = symmetries.verified(factory, shape, seed=seed)
     else:
         group = ("",) if symmetry == "none" else tuple(dict.fromkeys(("", *symmetry)))
-        if group not in symmetries.SUBGROUPS and set(group) not in map(set, symmetries.SUBGROUPS):
+        if set(group) not in map(set, symmetries.SUBGROUPS):
             raise ValueError(f"expected symmetries that form a group, one of {symmetries.SUBGROUPS}, got {group}")
     low_rank = rank is not None or size > DENSE_LIMIT
     covariance = (
@@ -193,9 +193,10 @@ def _checkpoints(most: int) -> list[int]:
 
 def _try(factory, point: Tensor, seed: int) -> None:
     """One output per image, and other weights each time."""
+    networks = [build(factory, seed, index) for index in (0, 1)]
     with torch.no_grad():
-        first, second = (dipoles.scalar(build(factory, seed, i)(point[None])) for i in (0, 1))
-    parameters = (torch.cat([p.flatten() for p in build(factory, seed, i).parameters()]) for i in (0, 1))
+        first, second = (dipoles.scalar(network(point[None])) for network in networks)
+    parameters = (torch.cat([p.flatten() for p in network.parameters()]) for network in networks)
     if torch.equal(first, second) and torch.equal(*parameters):
         raise ValueError(
             "the factory returned the same weights twice: expected a callable that makes a freshly initialised network "

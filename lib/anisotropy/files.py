@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 
 
-def write(path: Path, content: bytes | str) -> None:
+def write(path: Path, content: bytes | str, *, prefix: str | None = None, suffix: str = ".partial") -> None:
     """Write a file atomically: a reader, or a run after a crash, sees the old content or the new one.
+
+    Args:
+        path: where to; its folder is made.
+        content: what.
+        prefix: how the temporary neighbour's name begins, a dot and the file's name if None.
+        suffix: how it ends.
 
     Raises:
         OSError: the disk is full or the folder read-only; the message names the file, and what was there is kept.
@@ -21,16 +27,18 @@ def write(path: Path, content: bytes | str) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix or f".{path.name}.", suffix=suffix)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
         message = f"could not write {path.name}: {error.strerror}; what was there before is unchanged"
         raise OSError(error.errno, message) from error
 

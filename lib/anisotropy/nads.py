@@ -84,7 +84,7 @@ def load_published(folder: str | Path, name: str, *, samples: int = 10_000) -> N
     """
     stem = PUBLISHED.get(name, name)
     found = sorted(Path(folder).glob("NADs/*_NADs.npy"))
-    match = [p for p in found if p.name.lower().startswith(stem.lower()) and p.name.endswith("_NADs.npy")]
+    match = [p for p in found if p.name.lower().startswith(stem.lower())]
     values = [Path(str(p).replace("_NADs.npy", "_eigenvals.npy")) for p in match[:1]]
     if not match or not values[0].is_file():
         held = ", ".join(p.name.removesuffix("_NADs.npy") for p in found) or "none"

@@ -36,14 +36,7 @@ def measure(
     """
     state = Path(states) / f"{name}.safetensors" if states else None
     arguments = {**SETTINGS[name], **changes}
-    return nads.estimate(
-        architectures.factory(name),
-        workers=workers,
-        progress=progress,
-        state=state,
-        seed=arguments.pop("seed", 0),
-        **arguments,
-    )
+    return nads.estimate(architectures.factory(name), workers=workers, progress=progress, state=state, **arguments)
 
 
 def main() -> None:

@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import socket
-import tempfile
 from pathlib import Path
+
+from anisotropy import files
 
 
 def digest(fields: dict) -> str:
@@ -25,24 +26,13 @@ def digest(fields: dict) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a kill or a power cut.
+    """Write a file whole or not at all, through a temporary that names this process, for `Store.clean` to find.
 
     Args:
         path: where to; its folder is made.
         content: what.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{_me()}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    files.write(path, content, prefix=f".{_me()}.", suffix=".tmp")
 
 
 class Store:
