@@ -10,11 +10,10 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import nn
-from tqdm import tqdm
 
-from anisotropy import engines, separable, stores
+from anisotropy import engines, resumable, separable, stores
 from anisotropy.training import Recipe
-from anisotropy.units import NUMERICS, RESULTS, Compute, Job, rounded, stacks
+from anisotropy.units import NUMERICS, RESULTS, Job, rounded
 
 STACK = 64
 """Networks trained at once on a GPU, where they can be stacked; the data of 64 at 32 x 32 take 5 GB."""
@@ -25,12 +24,12 @@ class SweepFailed(RuntimeError):
 
     Attributes:
         dataset: the results of all others, NaN where a unit failed.
-        failures: (direction, seed, traceback) of each unit that failed.
+        failures: (number of the direction or arm, seed, traceback) of each unit that failed.
     """
 
-    def __init__(self, dataset: xr.Dataset, failures: list[tuple[int, int, str]]):
+    def __init__(self, dataset: xr.Dataset, failures: list[tuple[int, int, str]], what: str = "direction"):
         self.dataset, self.failures = dataset, failures
-        shown = "\n".join(f"direction {k}, seed {seed}:\n{text}" for k, seed, text in failures[:3])
+        shown = "\n".join(f"{what} {k}, seed {seed}:\n{text}" for k, seed, text in failures[:3])
         more = f"\n... and {len(failures) - 3} more, in .failures" if len(failures) > 3 else ""
         super().__init__(
             f"{len(failures)} of {dataset.test_accuracy.size} units failed; the others are stored and in .dataset, and "
@@ -95,7 +94,7 @@ def run(
     """
     job = Job(
         factory,
-        _architecture(factory, name),
+        architecture_of(factory, name),
         recipe or Recipe(),
         float(epsilon),
         float(sigma),
@@ -108,42 +107,23 @@ def run(
     rows = rounded(directions)
     seeds = [int(seed) for seed in seeds]
     coordinates = _check(job, rows, seeds, engine, coordinates)
-    results, failures = {}, []
-    place = stores.Store(store)
-    place.clean()
-    units = [(k, seed) for seed in seeds for k in range(len(rows))]
-    missing = []
-    for k, seed in units:
-        found = place.read(stores.digest(job.fields(rows[k], seed)))
-        if found is None:
-            missing.append((k, rows[k], seed))
-        else:
-            results[k, seed] = found
-    size = block or (STACK if device.startswith("cuda") and stacks(job) else 1)
-    blocks = [missing[i : i + size] for i in range(0, len(missing), size)]
-    hidden = None if progress else True  # None: tqdm shows itself only on a terminal
-    with tqdm(
-        total=len(units), initial=len(results), disable=hidden, unit="network", desc=job.architecture["name"]
-    ) as bar:
-        for number, outcome in engines.run(engine, Compute(job), blocks):
-            if isinstance(outcome, engines.Failure):  # the whole block: its worker died
-                outcome = [outcome] * len(blocks[number])
-            for (k, direction, seed), result in zip(blocks[number], outcome, strict=True):
-                if isinstance(result, engines.Failure):
-                    stored = place.read(stores.digest(job.fields(direction, seed)))  # done before its worker died?
-                    if stored is None:
-                        failures.append((k, seed, result.traceback))
-                        continue
-                    result = stored
-                results[k, seed] = result
-            bar.update(len(blocks[number]))
+    units = [(k, rows[k], seed) for seed in seeds for k in range(len(rows))]
+    size = block or (STACK if job.together() else 1)
+    found, failed = resumable.complete(job, units, engine=engine, block=size, progress=progress)
+    results = {(units[i][0], units[i][2]): result for i, result in found.items()}
+    failures = [(units[i][0], units[i][2], text) for i, text in failed.items()]
     dataset = _dataset(job, rows, seeds, coordinates, results)
     if failures:
         raise SweepFailed(dataset, sorted(failures))
     return dataset
 
 
-def _architecture(factory, name) -> dict:
+def architecture_of(factory: Callable[[], nn.Module], name: str | None) -> dict:
+    """Return what an architecture's results are filed under: its spec, or the name the user gave it.
+
+    Raises:
+        ValueError: if there is neither.
+    """
     spec = getattr(factory, "spec", None)
     if spec is None and name is None:
         raise ValueError(
@@ -194,22 +174,35 @@ def _dataset(job, rows, seeds, coordinates, results) -> xr.Dataset:
     dataset["test_accuracy"].attrs["units"] = dataset["train_accuracy"].attrs["units"] = "fraction"
     dataset["test_loss"].attrs["units"] = dataset["train_loss"].attrs["units"] = "nat"
     dataset["seconds"].attrs["units"] = "s"
-    keys = [stores.digest(job.fields(row, seed)) for row in rows for seed in seeds]
+    keys = [stores.digest(job.fields((k, row, seed))) for k, row in enumerate(rows) for seed in seeds]
     dataset.attrs = {
         "title": "Accuracy of networks trained on the linearly separable distribution D(v)",
         "architecture": json.dumps(job.architecture, sort_keys=True),
         "recipe": json.dumps(job.recipe.as_dict(), sort_keys=True),
-        "numerics": json.dumps(NUMERICS),
-        "versions": json.dumps(
-            {p: version(p) for p in ("anisotropy", "torch", "numpy")} | {"python": platform.python_version()}
-        ),
+        **versions(NUMERICS),
         "complete": int(len(results) == len(keys)),
-        "file": f"{_slug(job.architecture['name'])}-{stores.digest({'units': keys})[:12]}.nc",
+        "file": file_name(job.architecture["name"], keys),
     }
-    target = Path(job.store) / dataset.attrs["file"]
-    stores.write_atomically(target, bytes(dataset.to_netcdf(engine="scipy")))  # netCDF 3, which needs no HDF5 library
+    write(dataset, job.store)
     return dataset
 
 
-def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name)
+def versions(numerics: list) -> dict[str, str]:
+    """Return what made the numbers of a sweep, as attributes of its dataset."""
+    packages = {p: version(p) for p in ("anisotropy", "torch", "numpy")}
+    return {
+        "numerics": json.dumps(numerics),
+        "versions": json.dumps(packages | {"python": platform.python_version()}),
+    }
+
+
+def file_name(architecture: str, keys: list[str]) -> str:
+    """Return the name of the netCDF file of a sweep with units of these keys."""
+    slug = "".join(c if c.isalnum() else "_" for c in architecture)
+    return f"{slug}-{stores.digest({'units': keys})[:12]}.nc"
+
+
+def write(dataset: xr.Dataset, store: Path | str) -> None:
+    """Write a dataset into the store, under the name in its attribute `file`."""
+    content = bytes(dataset.to_netcdf(engine="scipy"))  # netCDF 3, which needs no HDF5 library
+    stores.write_atomically(Path(store) / dataset.attrs["file"], content)
