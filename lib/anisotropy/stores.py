@@ -52,6 +52,10 @@ class Store:
         """Return where the result of a key lies."""
         return self.folder / key[:2] / f"{key}.json"
 
+    def checkpoint(self, key: str) -> Path:
+        """Return where the unit of a key may keep the state of a computation that is not over."""
+        return self.path(key).with_suffix(".checkpoint")
+
     def read(self, key: str) -> dict | None:
         """Return the result stored under a key, or None if there is none that is intact."""
         try:
@@ -63,10 +67,11 @@ class Store:
         return result if intact else None
 
     def write(self, fields: dict, result: dict) -> str:
-        """Store a result under the key of its fields, and return the key."""
+        """Store a result under the key of its fields, delete the key's checkpoint, and return the key."""
         key = digest(fields)
         record = {"fields": fields, "result": result, "sha256": _checksum(fields, result)}
         write_atomically(self.path(key), (json.dumps(record, allow_nan=False, sort_keys=True) + "\n").encode())
+        self.checkpoint(key).unlink(missing_ok=True)
         return key
 
     def clean(self) -> int:

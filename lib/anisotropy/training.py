@@ -3,10 +3,13 @@
 import math
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from anisotropy.checkpoints import Checkpoint
 
 NUMERICS = 1
 """Version of the numbers that `train` makes from given inputs; sweeps do not reuse results of another version."""
@@ -126,6 +129,7 @@ def train(
     generator: torch.Generator,
     test_inputs: torch.Tensor | None = None,
     test_labels: torch.Tensor | None = None,
+    checkpoint: Path | None = None,
 ) -> Outcome:
     """Train a network in place with stochastic gradient descent on the cross entropy, and measure it.
 
@@ -137,12 +141,14 @@ def train(
         generator: CPU generator of the order of the samples, and of dropout where the network has it.
         test_inputs: (n', C, H, W), optional.
         test_labels: (n',).
+        checkpoint: file from which a run that was cut off goes on, and to which its state is written after an epoch,
+            at most once a minute; it stays until the caller deletes it. None for neither.
 
     Returns:
         Accuracy and loss on both sets, history, steps until the loss was small, and whether training diverged.
 
     Raises:
-        ValueError: if the shapes do not fit each other or the recipe.
+        ValueError: if the shapes do not fit each other or the recipe, or the checkpoint is that of another run.
     """
     recipe = recipe or Recipe()
     check_data(inputs, labels, recipe)
@@ -155,15 +161,19 @@ def train(
     optimiser = torch.optim.SGD(
         parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
-    steps = recipe.epochs * math.ceil(len(labels) / recipe.batch_size)
-    watch, step = LossWatch(recipe), 0
+    steps_per_epoch = math.ceil(len(labels) / recipe.batch_size)
+    steps, watch = recipe.epochs * steps_per_epoch, LossWatch(recipe)
+    identity = {"recipe": recipe.as_dict(), "inputs": list(inputs.shape), "numerics": NUMERICS}
+    state = Checkpoint(checkpoint, identity, network=network, optimiser=optimiser, generator=generator, watch=watch)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(
             int(torch.randint(2**62, (), generator=generator))
         )  # dropout draws from the global generators
         network.train()
-        for _ in range(recipe.epochs):
+        begin = state.restore()
+        step = begin * steps_per_epoch
+        for epoch in range(begin, recipe.epochs):
             order = torch.randperm(len(labels), generator=generator).to(inputs.device)
             batches = order.split(recipe.batch_size)
             losses = torch.empty(len(batches), device=inputs.device, dtype=torch.float64)
@@ -180,6 +190,7 @@ def train(
                 step += 1
             if watch.end_of_epoch(losses.tolist(), [len(batch) for batch in batches]):
                 break
+            state.save(epoch + 1)
     train_accuracy, train_loss = evaluate(network, inputs, labels, recipe)
     test = (math.nan, math.nan) if test_inputs is None else evaluate(network, test_inputs, test_labels, recipe)
     return watch.outcome(train_accuracy, train_loss, *test)

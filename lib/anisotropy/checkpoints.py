@@ -1,0 +1,103 @@
+"""A training that is cut off goes on where it was: its whole state in one file, written after an epoch."""
+
+import io
+import pickle
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from anisotropy import files
+
+if TYPE_CHECKING:
+    from anisotropy.training import LossWatch
+
+SECONDS = 60
+"""Least time between two checkpoints: what a kill can cost, and how little writing them costs."""
+
+
+class Checkpoint:
+    """State of one training run: weights, optimiser, random generators, losses so far.
+
+    A run that goes on from it gives the numbers of a run that was never interrupted, to the last digit on a CPU.
+
+    Args:
+        path: where; None keeps nothing.
+        identity: plain values that name the run, such as its recipe; a file of another run is refused.
+        network: being trained.
+        optimiser: of the network.
+        generator: of the order of the samples.
+        watch: of the losses.
+        seconds: least time between two files.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        identity: dict,
+        *,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        generator: torch.Generator,
+        watch: "LossWatch",
+        seconds: float = SECONDS,
+    ):
+        self.path, self.identity, self.seconds = path and Path(path), identity, seconds
+        self.network, self.optimiser, self.generator, self.watch = network, optimiser, generator, watch
+        self._written = time.monotonic()
+
+    def restore(self) -> int:
+        """Put the run into the state of the file, if there is one that is intact; return the epochs that are done.
+
+        Raises:
+            ValueError: if the file belongs to another run.
+        """
+        if self.path is None or not self.path.is_file():
+            return 0
+        try:
+            state = torch.load(io.BytesIO(self.path.read_bytes()), map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
+            return 0  # cut short or damaged: begin anew
+        if not isinstance(state, dict) or state.get("identity") != self.identity:
+            raise ValueError(
+                f"expected a checkpoint of this training run in {self.path}, got one of another recipe, data or "
+                "network; delete it or name another file"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        vars(self.watch).update(state["watch"])
+        torch.set_rng_state(state["dropout"])
+        if state["dropout_device"] is not None:
+            torch.cuda.set_rng_state(state["dropout_device"], self._device)
+        return state["epochs"]
+
+    def save(self, epochs: int) -> None:
+        """Write the state after so many epochs, unless the last file is younger than `seconds`."""
+        if self.path is None or time.monotonic() - self._written < self.seconds:
+            return
+        stream = io.BytesIO()
+        state = {
+            "identity": self.identity,
+            "epochs": epochs,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "watch": {name: value for name, value in vars(self.watch).items() if name != "recipe"},
+            "dropout": torch.get_rng_state(),
+            "dropout_device": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+        }
+        torch.save(state, stream)
+        files.write(self.path, stream.getvalue())
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file: the run is over and its result stored."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
