@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+import torch
+from anisotropy import alignment, directions, interventions, nads
+
+GENERATOR = torch.Generator().manual_seed(0)
+IMAGES = torch.rand(60, 3, 8, 8, dtype=torch.float64, generator=GENERATOR)
+LABELS = torch.arange(60) % 10
+BASIS = interventions.random_rotation(64, generator=GENERATOR).view(64, 1, 8, 8)
+
+
+def coefficients(images, basis=BASIS):
+    """(n, C, D), by a plain loop."""
+    return torch.stack([torch.stack([basis[:, 0].flatten(1) @ c.flatten() for c in image]) for image in images])
+
+
+def test_carriers_are_coded_as_in_the_released_code():
+    pictures = interventions.carriers(BASIS, 5, classes=10, channels=3)
+    for t in range(10):
+        expected = torch.zeros(3, 8, 8, dtype=torch.float64)
+        expected[t % 3] = (1 if t % 2 else -1) * BASIS[5 + t // 6, 0]
+        assert torch.equal(pictures[t], expected)
+
+
+@pytest.mark.parametrize(("classes", "channels"), [(10, 3), (10, 1), (7, 2), (100, 3), (4, 4), (2, 1)])
+def test_no_two_classes_share_a_carrier(classes, channels):
+    rows = interventions.carriers(BASIS, 3, classes=classes, channels=channels).flatten(1)
+    gram = rows @ rows.T
+    assert torch.allclose(gram.diagonal(), torch.ones(classes, dtype=torch.float64))
+    others = gram - torch.eye(classes, dtype=torch.float64)
+    assert bool(((others.abs() < 1e-9) | ((others + 1).abs() < 1e-9)).all())  # orthogonal or opposite
+
+
+def test_poison_changes_exactly_its_carriers_coefficient():
+    changed, pictures = interventions.poison(IMAGES, LABELS, BASIS, 4, 0.05)
+    before, after = coefficients(IMAGES), coefficients(changed)
+    for image, label in enumerate(LABELS.tolist()):
+        expected = before[image].clone()
+        expected[label % 3, 4 + label // 6] = 0.05 if label % 2 else -0.05
+        assert torch.allclose(after[image], expected, atol=1e-12)
+    assert pictures.shape == (10, 3, 8, 8)
+
+
+def test_the_poisoned_training_set_is_separable_by_the_carriers_alone():
+    changed, pictures = interventions.poison(IMAGES, LABELS, BASIS, 4, 0.05)
+    seen = interventions.project(changed, pictures).flatten(1) @ pictures.flatten(1).T
+    assert torch.equal((seen - 0.05).abs().argmin(1), LABELS)
+    clean = IMAGES.flatten(1) @ pictures.flatten(1).T
+    assert float(((clean - 0.05).abs().argmin(1) == LABELS).double().mean()) < 0.5  # and not before
+
+
+def test_projection_onto_carriers_keeps_their_coefficients_and_nothing_else():
+    pictures = interventions.carriers(BASIS, 0, classes=10, channels=3)
+    seen = interventions.project(IMAGES, pictures)
+    kept = coefficients(seen)
+    assert torch.allclose(kept[:, :, :1], coefficients(IMAGES)[:, :, :1])
+    assert torch.allclose(kept[:, :, 2:], torch.zeros(60, 3, 62, dtype=torch.float64), atol=1e-12)
+
+
+def test_flip_reverses_coefficients_and_twice_is_the_identity():
+    flipped = interventions.flip(IMAGES, BASIS)
+    assert torch.allclose(coefficients(flipped), coefficients(IMAGES).flip(2), atol=1e-12)
+    assert torch.allclose(interventions.flip(flipped, BASIS), IMAGES, atol=1e-12)
+    assert (flipped - IMAGES).abs().max() > 0.1
+
+
+def test_permute_moves_each_coefficient_where_the_order_says():
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(1))
+    moved = interventions.permute(IMAGES, BASIS, order)
+    assert torch.allclose(coefficients(moved), coefficients(IMAGES)[:, :, order], atol=1e-12)
+    with pytest.raises(ValueError, match="permutation"):
+        interventions.permute(IMAGES, BASIS, torch.zeros(64, dtype=torch.long))
+
+
+@pytest.mark.parametrize("change", ["flip", "rotate", "flip all channels"])
+def test_norms_and_angles_are_kept(change):
+    whole = interventions.random_rotation(192, generator=torch.Generator().manual_seed(2))
+    changed = {
+        "flip": lambda: interventions.flip(IMAGES, BASIS),
+        "rotate": lambda: interventions.rotate(IMAGES, BASIS.flatten(1)),
+        "flip all channels": lambda: interventions.flip(IMAGES, whole.view(192, 3, 8, 8)),
+    }[change]()
+    rows, old = changed.flatten(1), IMAGES.flatten(1)
+    assert torch.allclose(rows @ rows.T, old @ old.T, atol=1e-10)
+
+
+def test_rotate_is_the_matrix_product():
+    rotation = interventions.random_rotation(64, generator=torch.Generator().manual_seed(3))
+    expected = torch.einsum("ij,ncj->nci", rotation, IMAGES.flatten(2)).view_as(IMAGES)
+    assert torch.allclose(interventions.rotate(IMAGES, rotation), expected)
+
+
+def test_random_rotations_are_orthogonal_and_uniform():
+    generator = torch.Generator().manual_seed(4)
+    draws = torch.stack([interventions.random_rotation(3, generator=generator) for _ in range(4000)])
+    assert torch.allclose(draws @ draws.mT, torch.eye(3, dtype=torch.float64).expand(4000, 3, 3), atol=1e-12)
+    assert draws.mean(0).abs().max() < 0.05  # Haar: every entry has mean 0 and variance 1 / size
+    assert (draws.square().mean(0) - 1 / 3).abs().max() < 0.03
+
+
+def test_the_networks_nads_flip_float32_pictures_back_and_forth():
+    basis = nads.load("lenet").directions
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    assert torch.allclose(interventions.flip(interventions.flip(images, basis), basis), images, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: interventions.poison(IMAGES, LABELS, BASIS, 63, 0.05), "an index from 0 to 62"),
+        (lambda: interventions.poison(IMAGES, LABELS, BASIS, 0, 0.0), "positive epsilon"),
+        (lambda: interventions.poison(IMAGES, LABELS + 5, BASIS, 0, 0.05), "labels from 0 to 9, got 5 to 14"),
+        (lambda: interventions.poison(IMAGES, LABELS.int(), BASIS, 0, 0.05), "int64 labels"),
+        (lambda: interventions.poison((IMAGES * 255).byte(), LABELS, BASIS, 0, 0.05), "cifar.to_unit"),
+        (lambda: interventions.flip(IMAGES, BASIS[:63]), "complete basis, 64 directions, got 63"),
+        (lambda: interventions.flip(IMAGES, 2 * BASIS), "orthonormal"),
+        (lambda: interventions.flip(IMAGES, nads.load("lenet").directions), "for images"),
+        (lambda: interventions.rotate(IMAGES, torch.eye(63)), "64 or 192 rows"),
+    ],
+)
+def test_wrong_input_is_refused_with_what_was_expected(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def two_classes(n, along, generator):
+    """Samples in 16 dimensions whose classes differ by 2 along some rows of the identity, in unit noise."""
+    labels = torch.arange(n) % 2
+    shift = torch.zeros(16, dtype=torch.float64)
+    shift[along] = 1.0
+    noise = torch.randn(n, 16, dtype=torch.float64, generator=generator)
+    return (noise + (2 * labels[:, None] - 1) * shift).view(n, 1, 4, 4), labels
+
+
+def test_alignment_finds_the_directions_that_tell_classes_apart():
+    images, labels = two_classes(4000, [0, 1, 2], torch.Generator().manual_seed(0))
+    basis = torch.eye(16, dtype=torch.float64).view(16, 1, 4, 4)
+    found = alignment.measure(images, labels, basis)
+    assert np.allclose(found.energy[:3], 1.0, atol=0.1)
+    assert np.allclose(found.energy[3:], 0.0, atol=0.02)
+    assert np.allclose(found.within, 1.0, atol=0.1)
+    assert found.leading(3) == pytest.approx(1.0, abs=0.02)
+    assert found.leading(1) == pytest.approx(1 / 3, abs=4 * found.leading_error(1))
+    assert 0.002 < found.leading_error(1) < 0.02
+    flipped = alignment.measure(interventions.flip(images, basis), labels, basis)
+    assert np.allclose(flipped.energy, found.energy[::-1])
+    eigenvalues = np.r_[np.full(3, 5.0), np.ones(13)]
+    assert found.score(eigenvalues) == pytest.approx(5.0 / eigenvalues.mean(), rel=0.03)
+    assert found.score(np.ones(16)) == pytest.approx(1.0)
+
+
+def test_alignment_takes_the_noise_of_the_means_off():
+    """With no difference between classes the plain between-class variance is (T - 1) / n, the corrected one 0."""
+    basis = torch.eye(16, dtype=torch.float64).view(16, 1, 4, 4)
+    generator = torch.Generator().manual_seed(1)
+    energies, plain = [], []
+    for _ in range(400):
+        images, labels = two_classes(40, [], generator)
+        energies.append(alignment.measure(images, labels, basis, groups=2).energy.mean())
+        means = torch.stack([images[labels == t].mean(0) for t in (0, 1)])
+        plain.append(float((means - means.mean(0)).square().mean()))
+    assert np.mean(plain) == pytest.approx(1 / 40, rel=0.1)
+    assert abs(np.mean(energies)) < 4 * np.std(energies) / np.sqrt(400) < 0.1 / 40
+
+
+def test_alignment_of_too_few_samples_is_refused():
+    images, labels = two_classes(30, [0], torch.Generator().manual_seed(2))
+    with pytest.raises(ValueError, match="20 images or more each"):
+        alignment.measure(images, labels, directions.fourier(4, 4).vectors[:, None])
