@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = paths.root()
-CONDA_NAMES = {"torch": "pytorch"}  # the only package that conda-forge calls otherwise
+CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python"}  # those that conda-forge calls otherwise
 PYTHONS = ("3.11", "3.12", "3.13")
 
 

@@ -1,0 +1,367 @@
+"""Data of the report's explorer: NADs, maps of accuracy over the frequencies, and accuracy along the NADs.
+
+A network gathers what is known of it, from the NADs that come with the package, the numbers behind the figures, and
+files of the reader. Pictures are rounded to 8 bits, which the eye cannot tell from the whole; eigenvalues and
+accuracies are not.
+"""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+import xarray as xr
+from torch.nn import functional
+
+from anisotropy import nads, plotting
+from anisotropy.rendering import Unreadable
+from anisotropy.results import Figure, Result
+
+SIDE = 64  # pixels of a side that are shown of a picture; larger ones are averaged over blocks
+BUDGET = 220_000  # bytes of pictures for one network: some 200 directions of 32 x 32 pixels
+OTHERS = ("#D55E00", "#56B4E9", "#F0E442", "#8C6BB1", "#7F7F7F")
+"""Colours of networks that are not the paper's: what is left of the palette, then two more."""
+
+_NAD = re.compile(r"NAD (\d+)")
+
+
+@dataclass
+class Network:
+    """What the explorer knows of one network: its NADs, and what was trained, under labels that say where."""
+
+    key: str
+    label: str
+    colour: str
+    nads: dict[str, Any] | None = None
+    maps: list[dict[str, Any]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """Values for JSON."""
+        return dict(vars(self))
+
+
+def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files: Sequence[Path] = ()) -> dict[str, Any]:
+    """Everything that the explorer draws.
+
+    Args:
+        results: of one preset or several, those to show first in front.
+        nad_files: NADs of the reader's own networks, written by `Nads.save`.
+        sweep_files: netCDF files of the reader's own sweeps.
+
+    Returns:
+        dict: `networks`, `tables` (sweeps over something other than directions), `colours` (maps of colours), and
+        `problems` with the numbers of figures, in words.
+
+    Raises:
+        FileNotFoundError, ValueError: a file of the reader is missing or not what it should be.
+    """
+    networks: dict[str, Network] = {}
+    for name in plotting.LABELS:
+        if name in nads.available():
+            _network(networks, name).nads = _nads(nads.load(name))
+    problems = []
+    for result in results:
+        for figure in result.figures.values():
+            try:
+                _from_figure(networks, result, figure)
+            except Unreadable as error:
+                problems.append(f"{result.preset}/{result.notebook}: {error}")
+    mine: dict[str, Network] = {}
+    for path in nad_files:
+        found = nads.load(Path(path))
+        name = str(found.settings.get("architecture", {}).get("name", Path(path).stem))
+        network = _network(networks, f"{name} ({Path(path).name})", f"{name} ({Path(path).name})")
+        network.nads = _nads(found)
+        mine[name] = network
+    tables = []
+    for path in sweep_files:
+        tables += _from_sweep(networks, mine, Path(path))
+    shown = [n.plain() for n in networks.values() if n.nads or n.maps or n.curves]
+    return {"networks": shown, "tables": tables, "colours": _colours(), "problems": problems}
+
+
+def _network(networks: dict[str, Network], key: str, label: str | None = None) -> Network:
+    if key not in networks:
+        others = sum(k not in plotting.COLOURS for k in networks)
+        colour = plotting.COLOURS.get(key, OTHERS[min(others, len(OTHERS) - 1)])
+        networks[key] = Network(key, label or plotting.LABELS.get(key, key.replace("_", " ")), colour)
+    return networks[key]
+
+
+def indices(total: int, most: int) -> list[int]:
+    """Which directions are shown: all of the leading ones, and ever fewer towards the end, the last included.
+
+    Example:
+        >>> indices(6, 10), indices(1000, 8)
+        ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 27, 165, 500, 999])
+    """
+    if total <= most:
+        return list(range(total))
+    leading = list(range(max(most // 2, 1)))
+    steps = np.linspace(0, 1, most - len(leading) + 1)[1:]
+    start = leading[-1]
+    later = [round(start + (total - 1 - start) * step**2.5) for step in steps]
+    return sorted({*leading, *later})
+
+
+def _nads(found: nads.Nads) -> dict[str, Any]:
+    count, channels, height, width = found.directions.shape
+    factor = max(math.ceil(height / SIDE), math.ceil(width / SIDE), 1)
+    shape = (math.ceil(height / factor), math.ceil(width / factor))
+    each = channels * shape[0] * shape[1] + (shape[0] * shape[1] if factor > 1 else 0)
+    chosen = indices(count, max(BUDGET // each, 8))
+    pictures = found.directions[chosen].float()
+    spectra = None
+    if factor > 1:  # of averaged pixels only the low frequencies would be left
+        energy = torch.fft.fftshift(torch.fft.fft2(pictures).abs().square().sum(1), dim=(-2, -1))
+        energy = functional.adaptive_avg_pool2d(energy[:, None], shape)[:, 0]
+        spectra = _bytes((255 * energy / energy.amax(dim=(1, 2), keepdim=True)).round().numpy().astype(np.uint8))
+        pictures = functional.adaptive_avg_pool2d(pictures, shape)
+    largest = pictures.flatten(1).abs().amax(1).clamp_min(1e-30)
+    rounded = (127 * pictures / largest[:, None, None, None]).round().numpy().astype(np.int8)
+    errors = found.eigenvalue_errors
+    settings = found.settings
+    step = settings.get("step")
+    how = [f"{found.networks} untrained networks", str(settings.get("method", "method not recorded"))]
+    if how[1] == "secant" and isinstance(step, (int, float)):
+        how[1] += f" with h = {step:g}"
+    return {
+        "shape": [channels, *shape],
+        "size": [channels, height, width],
+        "block": factor,
+        "total": count,
+        "indices": chosen,
+        "pixels": _bytes(rounded),
+        "spectra": spectra,
+        "eigenvalues": _floats(found.eigenvalues),
+        "errors": None if errors is None else _floats(errors),
+        "response": _response(found),
+        "how": ", ".join(how),
+    }
+
+
+def _response(found: nads.Nads) -> dict[str, Any]:
+    """Response v^T C v of untrained networks to Fourier vectors, alike in all channels: mean over the two phases.
+
+    With F_i the discrete Fourier transform of direction i, summed over channels, it is sum_i lambda_i |F_i|^2 / D.
+    """
+    count, channels, height, width = found.directions.shape
+    total = torch.zeros(height, width, dtype=torch.float64)
+    for start in range(0, count, 128):
+        part = slice(start, start + 128)
+        transformed = torch.fft.fft2(found.directions[part].double().sum(1)).abs().square()
+        total += torch.einsum("k,khw->hw", found.eigenvalues[part].double(), transformed)
+    energy = torch.fft.fftshift(total / (channels * height * width))
+    top, left = max((height - SIDE) // 2, 0), max((width - SIDE) // 2, 0)
+    energy = energy[top : top + SIDE, left : left + SIDE]
+    rows, columns = energy.shape
+    mean = float(found.eigenvalues.double().sum()) / (channels * height * width)
+    return {
+        "ky": [top - height // 2 + i for i in range(rows)],
+        "kx": [left - width // 2 + i for i in range(columns)],
+        "values": [float(f"{v:.4g}") for v in (energy / mean).flatten().tolist()],
+        "partial": count < channels * height * width,
+    }
+
+
+def _from_figure(networks: dict[str, Network], result: Result, figure: Figure) -> None:
+    """Take maps over the frequencies and curves along the NADs from a figure's numbers, where it has some."""
+    numbers = figure.values
+    where = {"label": f"{result.notebook}, {result.preset}", "figure": figure.name}
+    asked = figure.passport.get("parameters")
+    samples = asked.get("test_samples") if isinstance(asked, dict) else None
+    where["samples"] = samples if type(samples) is int and samples > 0 else None
+    frequencies = numbers.get("frequencies")
+    if _integers(frequencies):
+        for name, values in numbers.items():
+            picture = _accuracies(values, (len(frequencies), len(frequencies)))
+            if name != "frequencies" and picture is not None:
+                cells = _cells(picture)
+                _network(networks, _known(name)).maps.append(
+                    {**where, "ky": frequencies, "kx": frequencies, "values": cells, "spread": None, "n": 1}
+                )
+    places = _places(numbers)
+    for name, values in numbers.items():
+        network = re.fullmatch(r"accuracy_(.+)|(.+)_test_accuracy", name)
+        if network and places:
+            table = _accuracies(values, (max(row for row, _ in places) + 1, None), least=True)
+            if table is not None:
+                curve = _curve([i for _, i in places], table[[row for row, _ in places]])
+                _network(networks, _known(network[1] or network[2])).curves.append({**where, **curve})
+
+
+def _known(name: str) -> str:
+    """The project's name of a network, from its name in print too."""
+    names = {label.lower(): key for key, label in plotting.LABELS.items()}
+    return names.get(name.lower(), name)
+
+
+def _places(numbers: dict[str, Any]) -> list[tuple[int, int]]:
+    """(row, index of the NAD) of accuracies along the NADs: from `index`, or from arms called `NAD 12`."""
+    if _integers(numbers.get("index")):
+        return [(row, int(i)) for row, i in enumerate(numbers["index"])]
+    arms = numbers.get("arm")
+    if not isinstance(arms, list):
+        return []
+    matches = [(row, _NAD.fullmatch(arm)) for row, arm in enumerate(arms) if isinstance(arm, str)]
+    return [(row, int(match[1])) for row, match in matches if match]
+
+
+def _integers(values: Any) -> bool:
+    def whole(v):
+        return not isinstance(v, bool) and isinstance(v, (int, float)) and math.isfinite(v) and v == int(v)
+
+    return isinstance(values, list) and bool(values) and all(map(whole, values))
+
+
+def _accuracies(values: Any, shape: tuple[int | None, ...], *, least: bool = False) -> np.ndarray | None:
+    """Fractions in [0, 1] as a table (rows, repetitions), NaN where there is none; None where it is not one.
+
+    Args:
+        values: rows of numbers, or one number for each row.
+        shape: rows and columns that are expected, None for any.
+        least: whether there may be more rows.
+    """
+    try:
+        table = np.array(values, dtype=float)  # texts such as "NaN" are numbers here
+    except (TypeError, ValueError):
+        return None
+    table = table[:, None] if table.ndim == 1 and shape[1] is None else table
+    if table.ndim != 2 or (len(table) < shape[0] if least else len(table) != shape[0]):
+        return None
+    if shape[1] is not None and table.shape[1] != shape[1]:
+        return None
+    finite = table[np.isfinite(table)]
+    return table if len(finite) and finite.min() >= 0 and finite.max() <= 1 else None
+
+
+def _cells(picture: np.ndarray) -> list[float | None]:
+    return [round(v, 5) if math.isfinite(v) else None for v in picture.flatten().tolist()]
+
+
+def _curve(places: Sequence[int], table: np.ndarray) -> dict[str, Any]:
+    """Mean and standard deviation over the repetitions (K, n) at each index, in the order of the indices."""
+    order = np.argsort(places, kind="stable")
+    several = table.shape[1] > 1
+    spread = table.std(axis=1, ddof=1) if several else None
+    return {
+        "index": [int(places[i]) for i in order],
+        "mean": _cells(table.mean(axis=1)[order]),
+        "spread": _cells(spread[order]) if several else None,
+        "n": table.shape[1],
+    }
+
+
+def _from_sweep(networks: dict[str, Network], mine: dict[str, Network], path: Path) -> list[dict[str, Any]]:
+    """Attach a sweep to its network; return it as a table where its runs are not one per direction."""
+    dataset = read_sweep(path)
+    name = str(dataset.coords["architecture"].item()) if "architecture" in dataset.coords else path.stem
+    network = mine.get(name) or _network(networks, _known(name))
+    accuracy = dataset["test_accuracy"]
+    where = {"label": path.name, "figure": "", "samples": None}
+    if "test_samples" in dataset.coords and dataset.coords["test_samples"].ndim == 0:
+        where["samples"] = int(dataset.coords["test_samples"])
+    first = "direction" if "direction" in accuracy.dims else "arm"
+    table = accuracy.transpose(first, "seed").values
+    if first == "arm":
+        labels = [str(label) for label in dataset["arm"].values]
+        found = [(row, _NAD.fullmatch(label)) for row, label in enumerate(labels)]
+        along = [(row, int(match[1])) for row, match in found if match]
+        if along:
+            network.curves.append({**where, **_curve([i for _, i in along], table[[r for r, _ in along]])})
+        curve = _curve(range(len(labels)), table)
+        return [{"label": path.name, "network": network.label, "rows": labels, **curve}]
+    if "ky" in dataset.coords and "kx" in dataset.coords:
+        network.maps.append({**where, **_map(dataset["ky"].values, dataset["kx"].values, table)})
+        return []
+    for coordinate in ("index", "nad"):
+        if coordinate in dataset.coords and dataset.coords[coordinate].dims == ("direction",):
+            network.curves.append({**where, **_curve(dataset.coords[coordinate].values.tolist(), table)})
+            return []
+    rows = [f"direction {i}" for i in range(len(table))]
+    return [{"label": path.name, "network": network.label, "rows": rows, **_curve(range(len(table)), table)}]
+
+
+def read_sweep(path: Path) -> xr.Dataset:
+    """A sweep's netCDF file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no netCDF 3 file, cut short, or holds no accuracies by seed.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        with xr.open_dataset(path, engine="scipy") as opened:
+            dataset = opened.load()
+    except Exception as error:  # scipy raises whatever the wrong bytes lead it to
+        raise ValueError(
+            f"{path} is not a netCDF file that a sweep wrote, or it was cut short ({type(error).__name__}: {error}): "
+            "run the sweep again; what is in its store is not computed anew"
+        ) from error
+    accuracy = dataset.get("test_accuracy")
+    dims = set() if accuracy is None else set(accuracy.dims)
+    if dims not in ({"direction", "seed"}, {"arm", "seed"}):
+        raise ValueError(
+            f"{path}: expected test_accuracy by (direction, seed) or (arm, seed), as sweeps.run and image_sweeps.run "
+            f"write it, got {sorted(map(str, dims)) or 'no such variable'}"
+        )
+    return dataset
+
+
+def _map(ky: np.ndarray, kx: np.ndarray, table: np.ndarray) -> dict[str, Any]:
+    """Accuracies (K, n) on the grid of their frequencies; a conjugate has that of its pair, two phases are averaged."""
+    frequencies = np.stack([ky, kx], 1).astype(int)
+    edges = []
+    for column in frequencies.T:  # half the size of an even side is its own conjugate
+        lowest = int(column.min())
+        edges.append(lowest if lowest < 0 and -lowest not in column else None)
+    cells: dict[tuple[int, int], list[np.ndarray]] = {}
+    for frequency, row in zip(frequencies.tolist(), table, strict=True):
+        conjugate = tuple(k if k == edge else -k for k, edge in zip(frequency, edges, strict=True))
+        for place in {tuple(frequency), conjugate}:
+            cells.setdefault(place, []).append(row)
+    grid = [sorted({place[axis] for place in cells}) for axis in (0, 1)]
+    shape = (len(grid[0]), len(grid[1]))
+    mean, spread = np.full((2, *shape), np.nan)
+    for (y, x), rows in cells.items():
+        over_phases = np.mean(rows, axis=0)
+        at = grid[0].index(y), grid[1].index(x)
+        mean[at] = over_phases.mean()
+        spread[at] = over_phases.std(ddof=1) if len(over_phases) > 1 else np.nan
+    several = table.shape[1] > 1
+    return {
+        "ky": grid[0], "kx": grid[1], "values": _cells(mean), "spread": _cells(spread) if several else None,
+        "n": table.shape[1],
+    }  # fmt: skip
+
+
+def _colours() -> dict[str, str]:
+    """Maps of colours, 256 steps of red, green and blue each."""
+    table = {}
+    for name in ("magma", "viridis", "PuOr"):
+        steps = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
+        table[name] = _bytes((255 * steps).round().astype(np.uint8))
+    return table
+
+
+def _bytes(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
+def _floats(values: torch.Tensor) -> str:
+    return _bytes(values.detach().double().numpy().astype("<f4"))
+
+
+def dumps(content: dict[str, Any]) -> str:
+    """JSON that can stand inside a `<script>` element: no character there can end it."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
