@@ -1,0 +1,146 @@
+"""How well two maps of accuracies agree, where many of their cells are at chance.
+
+Accuracies at chance are coin tosses: their order says nothing, and a rank correlation counts it as disagreement. So a
+rank correlation of two maps has a ceiling that no pair of repetitions passes, and a second one, with the cells at
+chance tied, says what the first was asked for.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binom, spearmanr
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of two maps; made by `compare`.
+
+    Attributes:
+        raw: Spearman's rank correlation of all cells.
+        ceiling: what `raw` is expected to be at most, see `ceiling`.
+        tied: rank correlation with all cells at chance tied, in each map.
+        learnt: rank correlation of the cells above chance in either map alone; NaN if there are fewer than three.
+        at_chance: share of the cells that are at chance in both maps.
+        threshold: accuracy under which a cell counts as at chance, see `chance_threshold`.
+        difference: mean absolute difference of all cells, as a fraction.
+        cells: number of cells.
+    """
+
+    raw: float
+    ceiling: float
+    tied: float
+    learnt: float
+    at_chance: float
+    threshold: float
+    difference: float
+    cells: int
+
+
+def compare(first, second, *, test_samples: int, significance: float = 0.01) -> Agreement:
+    """Compare two maps of test accuracies of two balanced classes, cell by cell.
+
+    Args:
+        first: accuracies, fractions, of any shape. Leave out cells that are copies of others.
+        second: of the same shape.
+        test_samples: size of the test set behind each accuracy.
+        significance: see `chance_threshold`.
+
+    Returns:
+        The agreement. A correlation is NaN where a map has one value only.
+
+    Raises:
+        ValueError: if the shapes differ, there are fewer than three cells, or values are not fractions.
+
+    Example:
+        >>> found = compare([0.501, 0.498, 0.9, 0.7, 0.6], [0.497, 0.502, 0.8, 0.75, 0.6], test_samples=10_000)
+        >>> round(found.raw, 2), round(found.ceiling, 2), round(found.tied, 2)
+        (0.9, 0.95, 1.0)
+    """
+    a, b = (np.asarray(values, dtype=float) for values in (first, second))
+    if a.shape != b.shape or a.size < 3:
+        raise ValueError(f"expected two maps of one shape with at least 3 cells, got shapes {a.shape} and {b.shape}")
+    a, b = a.ravel(), b.ravel()
+    if not all(((values >= 0) & (values <= 1)).all() for values in (a, b)):
+        raise ValueError("expected accuracies as fractions in [0, 1], none missing")
+    threshold = chance_threshold(test_samples, 2 * a.size, significance=significance)
+    chance = (a < threshold) & (b < threshold)
+    return Agreement(
+        raw=_spearman(a, b),
+        ceiling=ceiling(a.size, int(chance.sum())),
+        tied=_spearman(*(np.where(values < threshold, 0.5, values) for values in (a, b))),
+        learnt=_spearman(a[~chance], b[~chance]),
+        at_chance=float(chance.mean()),
+        threshold=threshold,
+        difference=float(np.abs(a - b).mean()),
+        cells=a.size,
+    )
+
+
+def chance_threshold(test_samples: int, cells: int, *, significance: float = 0.01) -> float:
+    """Return the accuracy that no cell at chance passes, but for a probability of `significance` over all cells.
+
+    A classifier that has learnt nothing is right on each of n balanced test samples with probability 1/2, so that its
+    number of hits is binomial. The threshold is the least at which each of the cells passes with a probability of at
+    most significance / cells (Bonferroni): about 1/2 + 4 / (2 sqrt(n)) for some hundred cells, 52 % for n = 10,000.
+
+    Args:
+        test_samples: n.
+        cells: number of accuracies that are looked at, over all maps.
+        significance: probability that any cell at chance passes.
+
+    Returns:
+        A fraction, half a sample above the largest number of hits that counts as chance. It exceeds 1 where the test
+        set is too small to tell anything from chance.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> round(chance_threshold(10_000, 288), 3)
+        0.52
+    """
+    if test_samples < 1 or cells < 1 or not 0 < significance < 1:
+        raise ValueError(
+            f"expected test_samples >= 1, cells >= 1 and 0 < significance < 1, got {test_samples}, {cells} and "
+            f"{significance}"
+        )
+    hits = binom.isf(significance / cells, test_samples, 0.5)  # the least k with P(more than k hits) <= the bound
+    return float((hits + 0.5) / test_samples)
+
+
+def ceiling(cells: int, at_chance: int) -> float:
+    """Return the expected Spearman correlation of two repetitions that agree wherever there is something to agree on.
+
+    Of n cells, m are at chance in both maps and n - m above. Suppose that the latter have the same ranks in both maps:
+    they add nothing to the sum of squared rank differences d^2. The ranks 1 ... m of the former are two independent
+    random orders, for which E sum d^2 = m (m^2 - 1) / 6. With Spearman's rho = 1 - 6 sum d^2 / (n (n^2 - 1)),
+
+        E rho = 1 - m (m^2 - 1) / (n (n^2 - 1)),        about 1 - p^3 for a share p = m / n at chance.
+
+    Noise on the cells above chance lowers it further. It is an estimate as far as m is: where cells counted as at
+    chance have been learnt a little, two maps may agree on their order too and exceed it.
+
+    Args:
+        cells: n, at least 2, without copies: mirrored cells that share one network are one cell.
+        at_chance: m.
+
+    Returns:
+        The expected correlation.
+
+    Raises:
+        ValueError: if m is not in 0 ... n, or n < 2.
+
+    Example:
+        >>> round(ceiling(144, 87), 2)
+        0.78
+    """
+    if cells < 2 or not 0 <= at_chance <= cells:
+        raise ValueError(f"expected cells >= 2 and 0 <= at_chance <= cells, got {cells} and {at_chance}")
+    return 1 - at_chance * (at_chance**2 - 1) / (cells * (cells**2 - 1)) if at_chance else 1.0
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's correlation, NaN instead of a warning where it is not defined."""
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(spearmanr(a, b)[0])

@@ -1,0 +1,135 @@
+"""Rank agreement of two maps with many cells at chance: threshold, ceiling, ties, and that a wrong map fails."""
+
+import numpy as np
+import pytest
+from anisotropy import agreement
+from scipy.stats import binom, rankdata, spearmanr
+
+TEST = 10_000
+NEEDED = 0.85
+
+
+def noise(rng, shape):
+    """Accuracies of classifiers that have learnt nothing."""
+    return rng.binomial(TEST, 0.5, shape) / TEST
+
+
+def truth(size=16):
+    """A map like LeNet's: low frequencies learnt, folded at a quarter of the sampling rate, two thirds at chance."""
+    k = np.abs(np.arange(size) - size // 2)
+    decay = np.where(k == size // 4, 0, np.maximum(1 - k / (0.375 * size), 0))
+    return 0.5 + 0.3 * np.sqrt(np.outer(decay, decay))
+
+
+def measured(rng, values):
+    return rng.binomial(TEST, values) / TEST
+
+
+@pytest.mark.parametrize(("cells", "at_chance"), [(144, 0), (144, 40), (144, 87), (144, 144), (30, 20)])
+def test_two_repetitions_that_agree_above_chance_reach_the_ceiling(cells, at_chance):
+    rng = np.random.default_rng(0)
+    learnt = np.linspace(0.6, 1.0, cells - at_chance)
+    found = [
+        spearmanr(*(np.concatenate([rng.permutation(at_chance) / 1e4, learnt]) for _ in range(2)))[0]
+        for _ in range(2000)
+    ]
+    error = np.std(found) / np.sqrt(len(found))
+    assert np.mean(found) == pytest.approx(agreement.ceiling(cells, at_chance), abs=4 * error + 1e-9)
+
+
+def test_the_ceiling_is_nearly_one_minus_the_cubed_share():
+    assert agreement.ceiling(1000, 600) == pytest.approx(1 - 0.6**3, abs=1e-3)
+    assert agreement.ceiling(10, 0) == 1
+    assert agreement.ceiling(10, 10) == 0
+
+
+def test_the_sum_behind_the_ceiling_over_all_orders():
+    """E sum d^2 = m (m^2 - 1) / 6 over all pairs of orders, by enumeration."""
+    from itertools import permutations
+
+    m = 5
+    sums = [sum((i - j) ** 2 for i, j in enumerate(order)) for order in permutations(range(m))]
+    assert np.mean(sums) == pytest.approx(m * (m**2 - 1) / 6)
+
+
+def test_perfect_repetitions_with_test_noise_miss_085_raw_and_reach_it_tied():
+    """The raw threshold asks for what no experiment gives; noise above chance only lowers it."""
+    rng = np.random.default_rng(1)
+    pairs = [agreement.compare(measured(rng, truth()), measured(rng, truth()), test_samples=TEST) for _ in range(50)]
+    raw, tied, ceiling = (np.array([getattr(p, name) for p in pairs]) for name in ("raw", "tied", "ceiling"))
+    assert raw.max() < NEEDED < tied.min()
+    assert raw.mean() < ceiling.mean() + 0.01
+    assert np.mean([p.learnt for p in pairs]) > 0.95
+
+
+def test_the_threshold_keeps_its_family_wise_error():
+    rng = np.random.default_rng(2)
+    threshold = agreement.chance_threshold(TEST, 288, significance=0.05)
+    alarms = (noise(rng, (20_000, 288)) >= threshold).any(axis=1).mean()
+    assert 0.02 < alarms <= 0.055  # a bound, and not a loose one
+
+
+def test_the_threshold_is_the_least_and_between_two_counts():
+    for samples, cells in [(10_000, 288), (2000, 50), (100, 10)]:
+        hits = agreement.chance_threshold(samples, cells) * samples - 0.5
+        assert hits == pytest.approx(round(hits))
+        assert binom.sf(round(hits), samples, 0.5) <= 0.01 / cells < binom.sf(round(hits) - 1, samples, 0.5)
+    assert agreement.chance_threshold(5, 100) > 1  # nothing can be told from chance by five samples
+
+
+def test_only_the_order_above_chance_counts_once_chance_is_tied():
+    rng = np.random.default_rng(3)
+    learnt = np.linspace(0.6, 0.9, 40)
+    first, second = (np.concatenate([noise(rng, 100), learnt]) for _ in range(2))
+    found = agreement.compare(first, second, test_samples=TEST)
+    assert found.tied == pytest.approx(1)
+    assert found.learnt == pytest.approx(1)
+    assert found.raw < 0.9
+    assert found.at_chance == 100 / 140
+    backwards = agreement.compare(first, np.concatenate([noise(rng, 100), learnt[::-1]]), test_samples=TEST)
+    assert backwards.learnt == pytest.approx(-1)
+
+
+def test_ties_have_mean_ranks():
+    first, second = [0.5, 0.49, 0.51, 0.7, 0.8, 0.9], [0.51, 0.5, 0.6, 0.5, 0.9, 0.8]
+    found = agreement.compare(first, second, test_samples=TEST)
+    ranks = [rankdata(v) for v in ([0, 0, 0, 7, 8, 9], [0, 0, 6, 0, 9, 8])]
+    assert found.tied == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert found.at_chance == 2 / 6  # in both
+    assert found.difference == pytest.approx(np.abs(np.subtract(first, second)).mean())
+
+
+def test_a_wrong_map_fails():
+    rng = np.random.default_rng(4)
+    right = measured(rng, truth())
+    k = np.hypot(*np.meshgrid(*2 * [np.arange(16) - 8]))
+    wrong = {
+        "shuffled": rng.permutation(truth().ravel()).reshape(16, 16),
+        "frequency 0 in the corner": np.fft.ifftshift(truth()),
+        "off by two cells": np.roll(truth(), 2, axis=1),
+        "inverted": 1.3 - truth(),
+        "low pass without folding": 0.5 + 0.3 * np.maximum(1 - k / 8, 0),
+        "chance everywhere": np.full((16, 16), 0.5),
+    }
+    for what, values in wrong.items():
+        found = agreement.compare(right, measured(rng, values), test_samples=TEST)
+        assert not found.tied >= NEEDED, what
+
+
+def test_maps_without_order_have_no_correlation_and_no_warning():
+    found = agreement.compare(np.full(5, 0.5), [0.5, 0.6, 0.7, 0.8, 0.9], test_samples=TEST)
+    assert np.isnan(found.raw)
+    assert np.isnan(found.tied)
+
+
+def test_what_is_not_a_pair_of_maps_is_refused():
+    with pytest.raises(ValueError, match="one shape"):
+        agreement.compare(np.full(5, 0.5), np.full(6, 0.5), test_samples=TEST)
+    with pytest.raises(ValueError, match=r"fractions in \[0, 1\]"):
+        agreement.compare([50.0, 60.0, 70.0], [0.5, 0.6, 0.7], test_samples=TEST)
+    with pytest.raises(ValueError, match="none missing"):
+        agreement.compare([0.5, np.nan, 0.7], [0.5, 0.6, 0.7], test_samples=TEST)
+    with pytest.raises(ValueError, match="significance"):
+        agreement.chance_threshold(100, 10, significance=0)
+    with pytest.raises(ValueError, match="at_chance"):
+        agreement.ceiling(10, 11)
