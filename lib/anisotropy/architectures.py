@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from anisotropy import networks
+from anisotropy import checks, networks
 
 BUILTIN: dict[str, Callable[..., nn.Module]] = {
     "logreg": networks.LogisticRegression,
@@ -81,12 +81,16 @@ def factory(
         >>> sum(p.numel() for p in net.parameters())
         62006
     """
+    if not isinstance(name, str):
+        raise ValueError(f"expected the name of an architecture, such as 'lenet', got {checks.described(name)}")
+    if isinstance(image_size, str) or (not isinstance(image_size, int) and len(image_size) != 2):
+        raise ValueError(f"expected image_size as a number of pixels or (height, width), got {image_size!r}")
     height, breadth = (image_size, image_size) if isinstance(image_size, int) else image_size
     shape = (in_channels, int(height), int(breadth))
-    if min(shape) < 1 or num_outputs < 1 or not width > 0:
+    if min(shape) < 1 or not isinstance(num_outputs, int) or num_outputs < 1 or not width > 0:
         raise ValueError(
-            f"expected positive in_channels, image_size, num_outputs and width, got {in_channels}, {image_size}, "
-            f"{num_outputs}, {width}"
+            f"expected positive in_channels, image_size, num_outputs (whole numbers) and width, got {in_channels}, "
+            f"{image_size}, {num_outputs}, {width}"
         )
     common = {"in_channels": in_channels, "num_outputs": num_outputs, "image_size": shape[1:]}
     source, colon, target = name.partition(":")
@@ -112,7 +116,11 @@ def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module
 
     Returns:
         The network, on the CPU, in eval mode, as NADs are defined on it.
+
+    Raises:
+        TypeError: `make` is no factory, or returns no network.
     """
+    checks.factory(make)
     state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
     with torch.random.fork_rng(devices=[]):  # the CPU generator alone: networks are drawn there and moved
         torch.default_generator.manual_seed(int(state >> np.uint64(1)))

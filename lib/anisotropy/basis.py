@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from anisotropy import files, subspaces
+from anisotropy import checks, files, subspaces
 
 
 @dataclass
@@ -39,10 +39,10 @@ class Nads:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        k, size = len(self.eigenvalues), self.directions[0].numel()
-        if self.directions.dim() != 4 or len(self.directions) != k or k > size:
+        k, size = len(self.eigenvalues), self.directions.shape[1:].numel()
+        if self.directions.dim() != 4 or len(self.directions) != k or not 1 <= k <= size:
             raise ValueError(
-                f"expected k eigenvalues and directions (k, C, H, W) with k <= C*H*W, got {k} and "
+                f"expected k eigenvalues and directions (k, C, H, W) with 1 <= k <= C*H*W, got {k} and "
                 f"{tuple(self.directions.shape)}"
             )
 
@@ -73,6 +73,11 @@ class Nads:
 
     def energy(self, v: Tensor) -> Tensor:
         """Quadratic form v^T C v of directions v (K, C, H, W): how strongly fresh networks answer to each (Eq. 6)."""
+        if checks.tensor(v, "directions").shape[1:] != self.directions.shape[1:]:
+            raise ValueError(
+                f"expected directions of shape (K, {', '.join(map(str, self.directions.shape[1:]))}), got "
+                f"{tuple(v.shape)}"
+            )
         return (v.flatten(1).double() @ self.rows.double().T).square() @ self.eigenvalues
 
     def expected_overlap(self, k: int) -> float:
@@ -109,7 +114,13 @@ class Nads:
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], known: dict[str, Any]) -> Path:
     """Write tensors and plain values to a safetensors file, atomically."""
-    content = save({k: t.cpu().contiguous() for k, t in tensors.items()}, metadata={"anisotropy": json.dumps(known)})
+    try:
+        metadata = {"anisotropy": json.dumps(known)}
+    except TypeError as error:
+        raise TypeError(
+            f"expected settings of numbers, text and containers of them ({error}); remove the rest"
+        ) from None
+    content = save({k: t.cpu().contiguous() for k, t in tensors.items()}, metadata=metadata)
     files.write(Path(path), content)
     return Path(path)
 
@@ -123,7 +134,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
+        what = "a folder" if path.is_dir() else "nothing"
+        raise FileNotFoundError(f"expected a file {path}, found {what} there")
     try:
         with safe_open(path, "pt") as file:
             known = json.loads((file.metadata() or {})["anisotropy"])

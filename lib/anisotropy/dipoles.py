@@ -19,6 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from anisotropy import checks
 from anisotropy.readouts import Readout
 
 
@@ -73,12 +74,10 @@ def scalar(output: Tensor) -> Tensor:
     Raises:
         ValueError: the output is neither (n,) nor (n, 1).
     """
-    if output.dim() == 1 or (output.dim() == 2 and output.shape[1] == 1):
+    if isinstance(output, Tensor) and (output.dim() == 1 or (output.dim() == 2 and output.shape[1] == 1)):
         return output.reshape(-1)
-    raise ValueError(
-        f"expected a network with one output per image, got output of shape {tuple(output.shape)}: "
-        "make it with num_outputs=1"
-    )
+    got = f"output of shape {tuple(output.shape)}" if isinstance(output, Tensor) else checks.described(output)
+    raise ValueError(f"expected a network with one output per image, got {got}: make it with num_outputs=1")
 
 
 def _finite(rows: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import dipoles, readouts, symmetries
+from anisotropy import checks, dipoles, readouts, symmetries
 from anisotropy.architectures import build
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
@@ -79,7 +79,9 @@ def estimate(
         The NADs, with uncertainty and settings.
 
     Raises:
-        ValueError: an argument out of range, a network without a scalar output, a state file of another estimate.
+        TypeError: the factory is none, or the evaluation point no tensor.
+        ValueError: an argument out of range, a network that refuses the images or has no scalar output, a state file
+            of another estimate.
         FloatingPointError: a network's response is not finite.
 
     Example:
@@ -88,10 +90,20 @@ def estimate(
         >>> bool((measured.eigenvalues * 3 * 16 - 1).abs().max() < 1e-3)  # C = I / (3 D): no preferred direction
         True
     """
+    checks.factory(factory)
     shape = _input_shape(factory, input_shape)
-    _check(networks, method, at, shape, workers, target, probes, rank)
+    _check(networks, method, at, shape, target)
+    for name, value in {"workers": workers, "probes": probes, "chunk": chunk, "max_networks": max_networks}.items():
+        checks.whole(value, name, 2 if name == "max_networks" else 1)
+    for name, value in {"rank": rank, "readout_draws": readout_draws}.items():
+        value is None or checks.whole(value, name)
+    checks.whole(seed, "seed", 0)
+    checks.number(step, "step")
+    checks.device(device)
     size = shape[0] * shape[1] * shape[2]
-    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype or torch.float32
+    dtype = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError('expected dtype "float32", "float64" or "bfloat16"')
     point = _point(at, shape, seed)
     _try(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
@@ -110,9 +122,13 @@ def estimate(
     if symmetry == "auto":
         group = symmetries.verified(factory, shape, seed=seed)
     else:
-        group = ("",) if symmetry == "none" else tuple(dict.fromkeys(("", *symmetry)))
+        given = () if symmetry == "none" else symmetry
+        group = () if isinstance(given, str) or given is None else tuple(dict.fromkeys(("", *given)))
         if set(group) not in map(set, symmetries.SUBGROUPS):
-            raise ValueError(f"expected symmetries that form a group, one of {symmetries.SUBGROUPS}, got {group}")
+            raise ValueError(
+                'expected symmetry "auto", "none", or names of grid symmetries that form a group, one of '
+                f"{symmetries.SUBGROUPS}, got {symmetry!r}"
+            )
     low_rank = rank is not None or size > DENSE_LIMIT
     covariance = (
         LowRankCovariance(shape, group, rank=min(rank or 50, size), seed=seed)
@@ -194,9 +210,18 @@ def _checkpoints(most: int) -> list[int]:
 def _try(factory, point: Tensor, seed: int) -> None:
     """One output per image, and other weights each time."""
     networks = [build(factory, seed, index) for index in (0, 1)]
-    with torch.no_grad():
-        first, second = (dipoles.scalar(network(point[None])) for network in networks)
-    parameters = (torch.cat([p.flatten() for p in network.parameters()]) for network in networks)
+    try:
+        with torch.no_grad():
+            outputs = [network(point[None]) for network in networks]
+    except (RuntimeError, IndexError, TypeError) as error:  # what torch's layers raise
+        raise ValueError(
+            f"the network refuses an image of shape {tuple(point.shape)}: {error}. Give the input_shape=(C, H, W) that "
+            "it was written for"
+        ) from error
+    first, second = map(dipoles.scalar, outputs)
+    parameters = [torch.cat([torch.zeros(0), *(p.flatten() for p in network.parameters())]) for network in networks]
+    if not len(parameters[0]):
+        raise ValueError("expected a network with random parameters, got one without any")
     if torch.equal(first, second) and torch.equal(*parameters):
         raise ValueError(
             "the factory returned the same weights twice: expected a callable that makes a freshly initialised network "
@@ -216,25 +241,29 @@ def _input_shape(factory, given) -> tuple[int, int, int]:
     known = getattr(factory, "input_shape", None)
     if given is None and known is None:
         raise ValueError("expected input_shape=(C, H, W): this factory does not know it")
-    shape = tuple(int(s) for s in (given if given is not None else known))
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"expected input_shape=(C, H, W), three positive numbers, got {given}")
+    try:
+        shape = tuple(checks.whole(s, "a side") for s in (given if given is not None else known))
+    except (TypeError, ValueError):
+        shape = ()
+    if len(shape) != 3:
+        raise ValueError(f"expected input_shape=(C, H, W), three positive whole numbers, got {given!r}")
     if known is not None and tuple(known) != shape:
         raise ValueError(f"the factory makes networks for images of shape {tuple(known)}, got input_shape={shape}")
     return shape
 
 
-def _check(networks, method, at, shape, workers, target, probes, rank) -> None:
-    if networks != "auto" and (not isinstance(networks, int) or networks < 1):
+def _check(networks, method, at, shape, target) -> None:
+    if networks != "auto" and (not isinstance(networks, int) or isinstance(networks, bool) or networks < 1):
         raise ValueError(f'expected networks >= 1 or "auto", got {networks!r}')
     if method not in ("secant", "gradient", "mixed"):
         raise ValueError(f'expected method "secant", "gradient" or "mixed", got {method!r}')
     if isinstance(at, Tensor):
         if tuple(at.shape) != shape:
             raise ValueError(f"expected an evaluation point of shape {shape}, got {tuple(at.shape)}")
+        checks.finite(at, "numbers in the evaluation point")
+    elif not isinstance(at, str):
+        checks.tensor(at, "the evaluation point")
     elif at not in ("normal", "zero"):
         raise ValueError(f'expected at="normal", "zero" or an image of shape {shape}, got {at!r}')
-    if workers < 1 or probes < 1 or (rank is not None and rank < 1):
-        raise ValueError(f"expected workers, probes and rank >= 1, got {workers}, {probes}, {rank}")
-    if len(target) != 2 or not (target[0] >= 1 and 0 < target[1] <= 1):
+    if not isinstance(target, (tuple, list)) or len(target) != 2 or not (target[0] >= 1 and 0 < target[1] <= 1):
         raise ValueError(f"expected target=(k, overlap) with k >= 1 and 0 < overlap <= 1, got {target!r}")

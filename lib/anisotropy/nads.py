@@ -34,6 +34,8 @@ def load(name: str | Path) -> Nads:
         FileNotFoundError: neither a known name nor a file.
         ValueError: the file is not one of ours, cut short, or its directions are not orthonormal.
     """
+    if not isinstance(name, (str, Path)):
+        raise ValueError(f"expected a name out of {available()}, or the path of a file, got {name!r}")
     shipped = DATA / f"{name}.safetensors"
     if str(name) in available():
         path = shipped
@@ -46,13 +48,23 @@ def load(name: str | Path) -> Nads:
     tensors, known = read_tensors(path)
     if missing := {"eigenvalues", "directions"} - set(tensors):
         raise ValueError(f"{path} holds no {sorted(missing)}: it was not written by Nads.save")
-    for by_dimension in ("split_half", "plain_networks"):  # JSON keeps keys as text
-        known[by_dimension] = {int(k): v for k, v in known[by_dimension].items()}
-    known["curve"] = [tuple(point) for point in known["curve"]]
-    loaded = Nads(**tensors, **known)
+    try:
+        for by_dimension in ("split_half", "plain_networks"):  # JSON keeps keys as text
+            known[by_dimension] = {int(k): v for k, v in known[by_dimension].items()}
+        known["curve"] = [tuple(point) for point in known["curve"]]
+        loaded = Nads(**tensors, **known)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} does not hold what Nads.save writes ({type(error).__name__}: {error}): measure it again, or fetch "
+            "it again"
+        ) from error
     gram = loaded.rows.double() @ loaded.rows.double().T
-    if float((gram - torch.eye(len(gram))).abs().max()) > 1e-4:
-        raise ValueError(f"{path}: the directions are not orthonormal; the file was altered")
+    if not float((gram - torch.eye(len(gram))).abs().max()) <= 1e-4:  # NaN compares as False
+        raise ValueError(f"{path}: the directions are not orthonormal; the file was altered: fetch it again")
+    if not bool(torch.isfinite(loaded.eigenvalues).all() and (loaded.eigenvalues >= 0).all()):
+        raise ValueError(
+            f"{path}: expected eigenvalues of at least 0, got others; the file was altered: fetch it again"
+        )
     return loaded
 
 
@@ -92,8 +104,7 @@ def load_published(folder: str | Path, name: str, *, samples: int = 10_000) -> N
             f"no published NADs of {name!r} in {folder}: expected NADs/{stem}_NADs.npy and NADs/{stem}_eigenvals.npy "
             f"as in the authors' repository; found: {held}"
         )
-    rows = torch.from_numpy(np.load(match[0], allow_pickle=False)).double()
-    singular = torch.from_numpy(np.load(values[0], allow_pickle=False)).double().flatten()
+    rows, singular = _array(match[0]), _array(values[0]).flatten()
     side = round(rows.shape[1] ** 0.5) if rows.dim() == 2 else 0
     if side * side != rows.shape[-1] or not 0 < len(rows) <= rows.shape[1]:
         raise ValueError(f"{match[0]}: expected up to D rows of D = H*H numbers, got shape {tuple(rows.shape)}")
@@ -102,3 +113,14 @@ def load_published(folder: str | Path, name: str, *, samples: int = 10_000) -> N
     eigenvalues[: len(singular)] = singular[: len(directions)].square() / (samples - 1)
     settings = {"architecture": {"name": stem}, "method": "secant", "step": 100.0, "source": "published by the authors"}
     return Nads(eigenvalues, directions.float().view(-1, 1, side, side), samples, settings=settings)
+
+
+def _array(path: Path) -> torch.Tensor:
+    """Float64 numbers of a .npy file; one that holds pickled objects is refused, never executed."""
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64))
+    except (ValueError, EOFError, TypeError, OSError) as error:
+        raise ValueError(
+            f"{path}: expected an array of numbers in NumPy's format, got pickled objects, something else, or a file "
+            "cut short; nothing of it was executed: fetch it again"
+        ) from error

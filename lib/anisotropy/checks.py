@@ -1,0 +1,158 @@
+"""Arguments as a user gives them: one error for each kind of mistake, saying what was expected, what came, what to do.
+
+Only what Python or torch would answer with a message about their own insides, or not at all, is checked here.
+"""
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def described(value: Any) -> str:
+    """Return a value as an error message shows it: its type, and its shape or text where that is short."""
+    shape = getattr(value, "shape", None)
+    if shape is not None and not callable(shape):
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    text = repr(value)
+    if isinstance(value, (bool, int, float, str, type(None))) and len(text) < 80:
+        return text
+    return f"an object of type {type(value).__name__}"
+
+
+def tensor(value: Any, what: str) -> torch.Tensor:
+    """Return a tensor as it is.
+
+    Args:
+        value: as given.
+        what: how the message calls it, such as "images".
+
+    Raises:
+        TypeError: it is no tensor; says how to make one of it.
+    """
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(getattr(value, "directions", None), torch.Tensor):  # Nads
+        advice = "pass its .directions"
+    elif isinstance(getattr(value, "vectors", None), torch.Tensor):  # FourierBasis
+        advice = "pass its .vectors[:, None]"
+    else:
+        advice = "torch.as_tensor makes one of an array or a list of numbers"
+    raise TypeError(f"expected {what} as a torch.Tensor, got {described(value)}; {advice}")
+
+
+def finite(value: torch.Tensor, what: str) -> torch.Tensor:
+    """Return a tensor without NaN and infinities.
+
+    Raises:
+        ValueError: it has some; says how many.
+    """
+    wrong = int((~torch.isfinite(value)).sum())
+    if wrong:
+        raise ValueError(
+            f"expected finite {what}, got {wrong:,} of {value.numel():,} numbers that are NaN or infinite; look for "
+            "where they come from, such as a division by zero"
+        )
+    return value
+
+
+def whole(value: Any, what: str, least: int = 1) -> int:
+    """Return a whole number of at least `least`.
+
+    Raises:
+        ValueError: it is none; 2.0 and True are not accepted for 2 and 1.
+    """
+    try:
+        number = None if isinstance(value, (bool, float, str)) else value.__index__()
+    except (AttributeError, TypeError):
+        number = None
+    if number is None or number < least:
+        raise ValueError(f"expected {what} as a whole number of at least {least}, got {described(value)}")
+    return number
+
+
+def number(value: Any, what: str) -> float:
+    """Return a finite number as a float.
+
+    Raises:
+        ValueError: it is none, or NaN or infinite; text is not converted.
+    """
+    try:
+        found = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError(f"expected {what} as a finite number, got {described(value)}")
+    return found
+
+
+def seeds(values: Any) -> list[int]:
+    """Return seeds as integers.
+
+    Raises:
+        ValueError: not a sequence of whole numbers of at least 0, none, or one of them twice.
+    """
+    if isinstance(values, (str, bytes)) or (
+        not isinstance(values, (Sequence, range)) and not hasattr(values, "tolist")
+    ):
+        raise ValueError(f"expected seeds as a sequence such as (0, 1, 2) or range(3), got {described(values)}")
+    found = [whole(seed, "each seed", 0) for seed in values]
+    if not found or len(set(found)) != len(found):
+        raise ValueError(f"expected at least one seed and none twice, got {found}")
+    return found
+
+
+def device(name: Any) -> str:
+    """Return the name of a device that is there.
+
+    Raises:
+        ValueError: no such kind of device, or torch finds none of it here.
+    """
+    try:
+        torch.empty(0, device=name)
+        return str(name)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        here = "a GPU is here: 'cuda'" if torch.cuda.is_available() else "torch finds no GPU on this machine"
+        raise ValueError(
+            f"expected a device that torch can use, 'cpu', 'cuda' or 'cuda:1', got {name!r}; {here} "
+            f"({str(error).splitlines()[0]:.120})"
+        ) from error
+
+
+def folder(path: Any, what: str) -> str:
+    """Return a path as text.
+
+    Raises:
+        ValueError: it is no path, or an empty one.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not str(path).strip():
+        raise ValueError(f"expected {what} as the path of a folder, got {described(path)}")
+    return str(path)
+
+
+def factory(make: Any) -> Callable[[], nn.Module]:
+    """Return a callable without arguments, as every function that draws random networks needs one.
+
+    Raises:
+        TypeError: a name, one network, or a callable that needs arguments; says how to make a factory of it.
+    """
+    wanted = "expected a factory, a function without arguments that makes a fresh network"
+    if isinstance(make, str):
+        raise TypeError(f"{wanted}, got the text {make!r}; architectures.factory({make!r}) makes one of a name")
+    if isinstance(make, nn.Module):
+        name = type(make).__name__
+        raise TypeError(f"{wanted}, got one network; pass a function that makes a new one, such as lambda: {name}(...)")
+    if not callable(make):
+        raise TypeError(f"{wanted}, got {described(make)}")
+    try:
+        inspect.signature(make).bind()
+    except TypeError as error:
+        name = getattr(make, "__name__", type(make).__name__)
+        raise TypeError(f"{wanted}, got {name}, which wants arguments ({error}); write lambda: {name}(...)") from error
+    except ValueError:  # a callable written in C, whose signature is not known
+        pass
+    return make
