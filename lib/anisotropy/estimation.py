@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks, dipoles, readouts, symmetries
+from anisotropy import checks, dipoles, ledger, readouts, symmetries
 from anisotropy.architectures import build
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
@@ -152,6 +152,7 @@ def estimate(
     }
     run = Run(covariance, response, settings, Path(state) if state else None)
     run.resume(factory, point)
+    started, resumed = time.monotonic(), run.count
     goals = [networks] if networks != "auto" else _checkpoints(max_networks)
     curve = run.curve
     begin = time.monotonic() - run.seconds
@@ -170,6 +171,8 @@ def estimate(
                 f"the target of {target[1]}: raise max_networks",
                 stacklevel=2,
             )
+    wall, name = time.monotonic() - started, settings["architecture"]["name"]
+    ledger.note(name=name, method=method, networks=run.count - resumed, wall=round(wall, 3))
     settings |= {"seconds": round(time.monotonic() - begin, 3), "workers": workers, "device": str(device)}
     return _finish(run, settings)
 

@@ -21,6 +21,8 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from anisotropy import ledger
+
 
 class Kernel(AsyncKernelManager):
     """This interpreter as a kernel, behind Unix sockets with short names where the system has them."""
@@ -95,7 +97,23 @@ def execute(job: dict[str, Any], report) -> None:
         failed("other", f"{type(error).__name__}: {error}")
     else:
         spent = os.times()  # of the kernel and its workers, which have ended
-        report({"event": "done", "cpu_seconds": round(spent.children_user + spent.children_system, 1)})
+        report(
+            {
+                "event": "done",
+                "cpu_seconds": round(spent.children_user + spent.children_system, 1),
+                "memory_gib": _peak_memory(),
+            }
+        )
+
+
+def _peak_memory() -> float | None:
+    """Largest resident memory that any one of the ended processes had, in GiB; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 2**30, 2)
 
 
 def _end_with_driver() -> None:
@@ -114,6 +132,9 @@ def main() -> int:
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_driver, daemon=True).start()
     os.chdir(Path(job["notebook"]).parent)
+    noted = ledger.path(Path(job["copy"]).parent)
+    noted.unlink(missing_ok=True)
+    os.environ[ledger.VARIABLE] = str(noted)  # the kernel inherits it
     try:
         execute(job, lambda event: channel.write(json.dumps(event) + "\n"))
     finally:

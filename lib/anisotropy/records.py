@@ -7,10 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anisotropy import declarations, files, paths, presets, provenance
+from anisotropy import declarations, files, ledger, paths, presets, provenance
+from anisotropy.calibration import speed
 from anisotropy.declarations import ParameterError, nearest
 
 RECORD = "run.json"
+
+UNITS = "units.json"
+"""What a notebook's units of work were and cost, see `ledger`."""
+
+WORTH_SCALING = 60.0
+"""Seconds from which on a record holds the speed of its machine."""
 
 
 class PlanError(ValueError):
@@ -110,7 +117,15 @@ def _there(path: Path) -> bool:
         return False
 
 
-def finish(step: Step, *, failed: bool, began: float, cells: list[float], cpu_seconds: float | None = None) -> None:
+def finish(
+    step: Step,
+    *,
+    failed: bool,
+    began: float,
+    cells: list[float],
+    cpu_seconds: float | None = None,
+    memory_gib: float | None = None,
+) -> None:
     """Put the executed copy in its place without machine paths and, after a success, write the record.
 
     Args:
@@ -119,6 +134,7 @@ def finish(step: Step, *, failed: bool, began: float, cells: list[float], cpu_se
         began: `time.time()` at the start.
         cells: seconds that each code cell took.
         cpu_seconds: processor time of the kernel and its workers, which a busy machine does not stretch.
+        memory_gib: largest resident memory of one of these processes.
 
     Raises:
         OSError: the disk is full or the folder read-only.
@@ -131,12 +147,16 @@ def finish(step: Step, *, failed: bool, began: float, cells: list[float], cpu_se
     if failed:
         return
     step.executed("failed").unlink(missing_ok=True)
+    if tables := ledger.read(step.folder):
+        files.write_json(step.folder / UNITS, {"tables": provenance.neutral(tables)})
+    ledger.path(step.folder).unlink(missing_ok=True)
     written = [p for p in step.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.name != RECORD]
     record = {
         "notebook": step.name,
         "parameters": provenance.neutral(step.parameters),
         "seconds": round(time.time() - began, 1),
         "cpu_seconds": cpu_seconds,
+        "memory_gib": memory_gib,
         "cells": [round(s, 2) for s in cells],
         "outputs": sorted(p.name for p in written if p.stat().st_mtime >= began - 2),
         "inputs": step.inputs,
@@ -144,6 +164,8 @@ def finish(step: Step, *, failed: bool, began: float, cells: list[float], cpu_se
         "commit": provenance.commit(),
         "hardware": provenance.hardware(),
     }
+    if record["seconds"] >= WORTH_SCALING:
+        record["speed"] = speed()
     files.write_json(step.folder / RECORD, record)
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from anisotropy import files, paths, presets, provenance, records
+from anisotropy import files, paths, planning, presets, provenance, records
 from anisotropy.declarations import ParameterError, nearest
 from anisotropy.progress import Display, duration
 from anisotropy.records import PlanError, Step
@@ -73,7 +73,7 @@ def reproduce(
     for step in steps:
         step.stale = step.stale or ("--force" if force else "")
     if dry_run:
-        _describe(steps, notes, stream)
+        _describe(steps, notes, jobs, stream)
         return {s.name: "would run" if s.stale else "skipped" for s in steps}
     environment = _environment(base, folder, params, jobs)
     timeout = cell_timeout or CELL_TIMEOUT.get(preset, 3 * 86400)
@@ -149,8 +149,8 @@ def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: i
 def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
     step, failed = worker.step, event["event"] == "failed"
     try:
-        spent = event.get("cpu_seconds")
-        records.finish(step, failed=failed, began=worker.began, cells=worker.cells, cpu_seconds=spent)
+        spent = {name: event.get(name) for name in ("cpu_seconds", "memory_gib")}
+        records.finish(step, failed=failed, began=worker.began, cells=worker.cells, **spent)
     except (OSError, ValueError) as error:
         show.end(step.name, f"FAILED: its result could not be kept: {error}")
         return "failed"
@@ -171,16 +171,25 @@ def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
     return "failed"
 
 
-def _describe(steps: list[Step], notes: list[str], stream: TextIO) -> None:
+def _describe(steps: list[Step], notes: list[str], jobs: int, stream: TextIO) -> None:
     for note in notes:
         stream.write(note + "\n")
+    here, total, unknown = provenance.hardware(), 0.0, []
+    gpu = f", {', '.join(here['gpu'])}" if here["gpu"] else ", no GPU"
+    stream.write(f"hardware found: {here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB{gpu}\n")
     for step in steps:
-        previous = step.record.get("seconds")
-        cost = f", {duration(previous)} last time" if previous is not None else ""
         needed = "" if step.asked else ", needed by another"
-        stream.write(f"{step.name}: {'runs (' + step.stale if step.stale else 'skipped (same inputs'}{needed}{cost})\n")
+        stream.write(f"{step.name}: {'runs (' + step.stale if step.stale else 'skipped (same inputs'}{needed})\n")
+        if step.stale:
+            planned = planning.plan(step, here=here)
+            stream.writelines(f"    {line}\n" for line in planning.describe(planned))
+            total += planned.seconds or 0.0
+            unknown += [step.name] if planned.seconds is None else []
         for name, value in step.parameters.items():
             stream.write(f"    {name} = {value!r}\n")
+    if any(step.stale for step in steps):
+        rest = f", and {', '.join(unknown)}, not measured yet" if unknown else ""
+        stream.write(f"in total: {duration(total)} one after the other{rest}{f' (--jobs {jobs})' * (jobs > 1)}\n")
 
 
 def _summary(steps: list[Step], outcome: dict[str, str], show: Display) -> None:

@@ -1,14 +1,16 @@
 """Compute what is missing of a set of units: on any engine, each result stored as it ends, failures reported."""
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from tqdm import tqdm
 
-from anisotropy import engines, stores
+from anisotropy import engines, ledger, stores
 
 
 class Job(Protocol):
@@ -30,14 +32,25 @@ class Job(Protocol):
         """Return the result of each unit, as plain values that JSON can hold."""
 
 
+@dataclass(frozen=True)
+class Unstored:
+    """A block whose results could be computed but not be stored: there is no point in going on.
+
+    Attributes:
+        error: errno and message, of an `OSError`.
+    """
+
+    error: tuple[int, str]
+
+
 class Compute:
     """The function that an engine applies to a block of units."""
 
     def __init__(self, job: Job):
         self.job = job
 
-    def __call__(self, block: list) -> list[dict | engines.Failure]:
-        """Return the stored or new result of each unit, or a `Failure` in its place."""
+    def __call__(self, block: list) -> list[dict | engines.Failure] | Unstored:
+        """Return the stored or new result of each unit, or a `Failure` in its place; or that the store is full."""
         job, store = self.job, stores.Store(self.job.store)
         fields = [job.fields(unit) for unit in block]
         # another sweep on the same store may have been here since the block was made
@@ -51,7 +64,10 @@ class Compute:
                     results[i] = outcome
                 else:
                     results[i] = outcome[position]
-                    store.write(fields[i], results[i])
+                    try:
+                        store.write(fields[i], results[i])
+                    except OSError as error:
+                        return Unstored((error.errno, error.strerror))
         return results
 
 
@@ -74,29 +90,50 @@ def complete(
     Raises:
         ValueError: if the engine is unknown.
         FileNotFoundError: if the scheduler file does not exist.
+        OSError: if the store cannot be written. Looked for before the first unit is computed; if the disk fills up
+            later, the sweep stops at the first result that it cannot keep.
     """
-    place = stores.Store(job.store)
+    place, begin = stores.Store(job.store), time.monotonic()
     place.clean()
-    found = {i: place.read(stores.digest(job.fields(unit))) for i, unit in enumerate(units)}
+    keys = [stores.digest(job.fields(unit)) for unit in units]
+    found = {i: place.read(key) for i, key in enumerate(keys)}
     results = {i: result for i, result in found.items() if result is not None}
     failures = {}
     missing = [i for i in found if i not in results]
+    if missing:
+        place.check()
     blocks = [missing[i : i + block] for i in range(0, len(missing), block)]
     hidden = None if progress else True  # None: tqdm shows itself only on a terminal
     with tqdm(total=len(units), initial=len(results), disable=hidden, unit="network", desc=job.name) as bar:
         tasks = [[units[i] for i in part] for part in blocks]
         for number, outcome in engines.run(engine, Compute(job), tasks):
+            if isinstance(outcome, Unstored):
+                code, text = outcome.error
+                raise OSError(
+                    code,
+                    f"the sweep stopped, because its results can no longer be kept: {text}. {len(results)} of "
+                    f"{len(units)} units are done and stored; the same call computes only the others",
+                )
             if isinstance(outcome, engines.Failure):  # the whole block: its worker died
                 outcome = [outcome] * len(blocks[number])
             for i, result in zip(blocks[number], outcome, strict=True):
                 if isinstance(result, engines.Failure):
-                    stored = place.read(stores.digest(job.fields(units[i])))  # done before its worker died?
+                    stored = place.read(keys[i])  # done before its worker died?
                     if stored is None:
                         failures[i] = result.traceback
                         continue
                     result = stored
                 results[i] = result
             bar.update(len(blocks[number]))
+    ledger.note(
+        name=job.name,
+        engine=engine,
+        store=str(job.store),
+        keys=keys,
+        seconds=[results[i].get("seconds") if i in results else None for i in range(len(units))],
+        computed=len(missing),
+        wall=round(time.monotonic() - begin, 3),
+    )
     return results, failures
 
 
