@@ -321,7 +321,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         ({"engine": "threads"}, "expected the engine"),
         ({"coordinates": {"ky": [1, 2]}}, "expected 6 values of the coordinate 'ky'"),
         ({"convention": "paper"}, "expected a convention"),
-        ({"test_samples": 0}, "positive number"),
+        ({"test_samples": 0}, "test_samples as a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_computed(logreg, tmp_path, change, message):

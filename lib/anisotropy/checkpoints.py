@@ -3,6 +3,7 @@
 import io
 import pickle
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 SECONDS = 60
 """Least time between two checkpoints: what a kill can cost, and how little writing them costs."""
+
+
+KEYS = {"identity", "epochs", "network", "optimiser", "generator", "watch", "dropout", "dropout_device"}
+"""What a file holds."""
 
 
 class Checkpoint:
@@ -58,9 +63,11 @@ class Checkpoint:
             return 0
         try:
             state = torch.load(io.BytesIO(self.path.read_bytes()), map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
-            return 0  # cut short or damaged: begin anew
-        if not isinstance(state, dict) or state.get("identity") != self.identity:
+        except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
+            return 0  # cut short, damaged, or code instead of numbers (never executed): begin anew
+        if not isinstance(state, dict) or not set(state) >= KEYS:
+            return 0
+        if state["identity"] != self.identity or not self._fits(state["network"]):
             raise ValueError(
                 f"expected a checkpoint of this training run in {self.path}, got one of another recipe, data or "
                 "network; delete it or name another file"
@@ -73,6 +80,11 @@ class Checkpoint:
         if state["dropout_device"] is not None:
             torch.cuda.set_rng_state(state["dropout_device"], self._device)
         return state["epochs"]
+
+    def _fits(self, weights: dict) -> bool:
+        """Whether weights are those of a network like this one."""
+        own = {name: tuple(value.shape) for name, value in self.network.state_dict().items()}
+        return own == {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
 
     def save(self, epochs: int) -> None:
         """Write the state after so many epochs, unless the last file is younger than `seconds`."""
@@ -90,8 +102,11 @@ class Checkpoint:
             "dropout_device": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
         }
         torch.save(state, stream)
-        files.write(self.path, stream.getvalue())
         self._written = time.monotonic()
+        try:
+            files.write(self.path, stream.getvalue())
+        except OSError as error:  # a full disk must not stop the training itself; it can only no longer be resumed
+            warnings.warn(f"no checkpoint: {error.strerror}; the training goes on", stacklevel=3)
 
     def remove(self) -> None:
         """Delete the file: the run is over and its result stored."""

@@ -1,16 +1,18 @@
 """Arguments as a user gives them: one error for each kind of mistake, saying what was expected, what came, what to do.
 
-Only what Python or torch would answer with a message about their own insides, or not at all, is checked here.
+Only what Python or torch would answer with a message about their own insides, or not at all, is checked here. torch is
+imported by the functions that need it: what draws figures and tables must not wait for it.
 """
 
 import inspect
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 def described(value: Any) -> str:
@@ -24,7 +26,7 @@ def described(value: Any) -> str:
     return f"an object of type {type(value).__name__}"
 
 
-def tensor(value: Any, what: str) -> torch.Tensor:
+def tensor(value: Any, what: str) -> "torch.Tensor":
     """Return a tensor as it is.
 
     Args:
@@ -34,6 +36,8 @@ def tensor(value: Any, what: str) -> torch.Tensor:
     Raises:
         TypeError: it is no tensor; says how to make one of it.
     """
+    import torch
+
     if isinstance(value, torch.Tensor):
         return value
     if isinstance(getattr(value, "directions", None), torch.Tensor):  # Nads
@@ -45,12 +49,14 @@ def tensor(value: Any, what: str) -> torch.Tensor:
     raise TypeError(f"expected {what} as a torch.Tensor, got {described(value)}; {advice}")
 
 
-def finite(value: torch.Tensor, what: str) -> torch.Tensor:
+def finite(value: "torch.Tensor", what: str) -> "torch.Tensor":
     """Return a tensor without NaN and infinities.
 
     Raises:
         ValueError: it has some; says how many.
     """
+    import torch
+
     wrong = int((~torch.isfinite(value)).sum())
     if wrong:
         raise ValueError(
@@ -112,6 +118,8 @@ def device(name: Any) -> str:
     Raises:
         ValueError: no such kind of device, or torch finds none of it here.
     """
+    import torch
+
     try:
         torch.empty(0, device=name)
         return str(name)
@@ -134,12 +142,14 @@ def folder(path: Any, what: str) -> str:
     return str(path)
 
 
-def factory(make: Any) -> Callable[[], nn.Module]:
+def factory(make: Any) -> "Callable[[], nn.Module]":
     """Return a callable without arguments, as every function that draws random networks needs one.
 
     Raises:
         TypeError: a name, one network, or a callable that needs arguments; says how to make a factory of it.
     """
+    from torch import nn
+
     wanted = "expected a factory, a function without arguments that makes a fresh network"
     if isinstance(make, str):
         raise TypeError(f"{wanted}, got the text {make!r}; architectures.factory({make!r}) makes one of a name")

@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
+from anisotropy import checks
+
 HOLDS = "holds"
 FAILS = "fails"
 UNDECIDED = "not decided at this size"
@@ -50,7 +52,13 @@ def _rounded(value: float, digits: int) -> str:
 
 
 def _numbers(measured: float, spread: float, **bounds: float) -> tuple[float, float]:
-    measured, spread = float(measured), float(spread)
+    try:
+        measured, spread = float(measured), float(spread)
+    except (TypeError, ValueError, RuntimeError) as error:  # None, text, an array or tensor of several numbers
+        raise ValueError(
+            f"expected measured and spread as one number each, got {checks.described(measured)} and "
+            f"{checks.described(spread)}; where there is nothing to measure, use claims.undecided"
+        ) from error
     for name, value in {"spread": spread, **bounds}.items():
         if not math.isfinite(value):
             raise ValueError(f"expected a finite {name}, got {value}")
@@ -89,7 +97,7 @@ def at_least(
         digits: decimals to print: what noise and another processor leave unchanged.
 
     Raises:
-        ValueError: a bound or spread that is not finite, or a negative spread.
+        ValueError: a measured value that is no number, a bound or spread that is not finite, or a negative spread.
     """
     m, s = _numbers(measured, spread, bound=bound)
     needed = f"≥ {_rounded(bound, digits)}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from anisotropy import checks
+
 PHASES = ("cos", "sin", "real")
 
 
@@ -140,8 +142,12 @@ def fourier(height: int, width: int) -> FourierBasis:
         >>> basis.index(0, 0), basis.index(0, -1, "sin") == basis.index(0, 1, "sin")
         (0, True)
     """
-    if min(height, width) < 1 or int(height) != height or int(width) != width:
-        raise ValueError(f"expected two positive integer sides, got {height} and {width}")
+    try:
+        wrong = min(height, width) < 1 or int(height) != height or int(width) != width
+    except (TypeError, ValueError):
+        wrong = True
+    if wrong:
+        raise ValueError(f"expected two positive integer sides, got {height!r} and {width!r}")
     shape = (int(height), int(width))
     grid = [(ky, kx) for ky in range(shape[0]) for kx in range(shape[1])]
     distinct = {_representative(ky, kx, shape) for ky, kx in grid}
@@ -171,7 +177,14 @@ def random(count: int, shape: tuple[int, ...], *, generator: torch.Generator) ->
 
     Returns:
         (K, C, H, W) float64, unit norm.
+
+    Raises:
+        TypeError: if the generator is none.
+        ValueError: if the count is no whole number of at least 0.
     """
+    count = checks.whole(count, "count", 0)
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"expected generator=torch.Generator().manual_seed(0), say, got {checks.described(generator)}")
     draws = torch.randn(count, *shape, generator=generator, device=generator.device, dtype=torch.float64)
     return draws / draws.flatten(1).norm(dim=1).view(-1, *[1] * len(shape))
 
@@ -190,6 +203,7 @@ def complete(rows: torch.Tensor, *, tolerance: float = 1e-3) -> torch.Tensor:
     Raises:
         ValueError: if the rows are not a matrix with K <= D, or not orthonormal.
     """
+    checks.tensor(rows, "rows (K, D)")
     if rows.ndim != 2 or rows.shape[0] > rows.shape[1]:
         raise ValueError(f"expected rows of shape (K, D) with K <= D, got {tuple(rows.shape)}")
     count, size = rows.shape

@@ -40,7 +40,7 @@ def parse(engine: str) -> tuple[str, str]:
     Raises:
         ValueError: if it is none of these.
     """
-    kind, _, argument = engine.partition(":")
+    kind, _, argument = engine.partition(":") if isinstance(engine, str) else ("", "", "")
     if kind == "serial" and not argument:
         return kind, argument
     if kind == "local" and argument.isdigit() and int(argument) > 0:

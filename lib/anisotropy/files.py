@@ -1,5 +1,6 @@
 """Files that are there completely or not at all."""
 
+import errno
 import json
 import math
 import os
@@ -20,7 +21,8 @@ def write(path: Path, content: bytes | str, *, prefix: str | None = None, suffix
         suffix: how it ends.
 
     Raises:
-        OSError: the disk is full or the folder read-only; the message names the file, and what was there is kept.
+        OSError: the disk is full or the folder read-only; the message names the file and says what to do, and what was
+            there is kept.
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
@@ -39,8 +41,30 @@ def write(path: Path, content: bytes | str, *, prefix: str | None = None, suffix
             os.unlink(temporary)
         if not isinstance(error, OSError):
             raise
-        message = f"could not write {path.name}: {error.strerror}; what was there before is unchanged"
+        message = f"could not write {path}: {error.strerror}; what was there before is unchanged{advice(error)}"
         raise OSError(error.errno, message) from error
+
+
+def advice(error: OSError) -> str:
+    """What to do about a file that could not be written, as the end of a sentence; empty where that is not known."""
+    full, forbidden = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), (errno.EROFS, errno.EACCES, errno.EPERM)
+    if error.errno in full:
+        return ". Free some space there, or name a folder on another disk"
+    if error.errno in forbidden:
+        return ". Make the folder writable, or name another one"
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
+        return ". A file lies where a folder should be, or the other way round: move it, or choose another name"
+    if error.errno == errno.ENAMETOOLONG:
+        return ". Choose a shorter name"
+    return ""
+
+
+def clean(folder: Path) -> int:
+    """Remove what killed writers left in a folder in which nobody writes now; return how many files."""
+    left = [path for path in Path(folder).glob(".*.partial") if path.is_file()]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 def plain(value: Any) -> Any:

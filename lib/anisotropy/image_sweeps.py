@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from anisotropy import architectures, cifar, resumable, stores, sweeps, training
+from anisotropy import architectures, checks, cifar, resumable, stores, sweeps, training
 from anisotropy.arms import Arm, prepare
 from anisotropy.training import Recipe
 
@@ -133,18 +133,30 @@ def run(
         file, named in the attribute `file`.
 
     Raises:
+        TypeError: if the factory is none.
         ValueError: if an argument is out of range, or the images are not intact.
         FileNotFoundError: if the images are not there.
+        OSError: if the store cannot be written; what is stored by then is used by the next call.
         SweepFailed: after everything else is done, if units failed; it carries the dataset.
+
+    Warns:
+        UserWarning: networks diverged; their accuracies are those of a broken network.
     """
-    recipe = recipe or Recipe.cifar()
+    recipe = sweeps.recipe_of(recipe, Recipe.cifar())
     if recipe.mean:
         raise ValueError("expected a recipe without mean and std: the images come normalised by their training set")
+    if not isinstance(source, cifar.Source):
+        raise ValueError(f"expected images as a cifar.Source(...), got {checks.described(source)}")
+    if not isinstance(arms, Sequence) or not all(isinstance(arm, Arm) for arm in arms):
+        raise ValueError(f"expected a list of arms, such as [arms.clean()], got {checks.described(arms)}")
     labels = [arm.label for arm in arms]
-    seeds = [int(seed) for seed in seeds]
-    if not labels or len(set(labels)) != len(labels) or not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"expected at least one arm and seed, and none twice, got arms {labels} and seeds {seeds}")
-    job = Job(factory, sweeps.architecture_of(factory, name), source, recipe, str(store), device)
+    seeds = checks.seeds(seeds)
+    if not labels or len(set(labels)) != len(labels):
+        raise ValueError(f"expected at least one arm, and none twice, got arms {labels}")
+    place, device = checks.folder(store, "store"), sweeps.device_of(device, engine)
+    job = Job(checks.factory(factory), sweeps.architecture_of(factory, name), source, recipe, place, device)
+    images, classes = source.load("train")
+    sweeps.suits(factory, tuple(images.shape[1:]), int(classes.max()) + 1)
     units = [(arm, seed) for seed in seeds for arm in arms]
     found, failed = resumable.complete(job, units, engine=engine, progress=progress)
     shape = (len(seeds), len(labels))
@@ -167,6 +179,7 @@ def run(
         "file": sweeps.file_name(job.name, keys),
     }
     sweeps.write(dataset, store)
+    sweeps.warn_of_divergence(dataset)
     if failed:
         failures = [(labels.index(units[i][0].label), units[i][1], text) for i, text in failed.items()]
         raise sweeps.SweepFailed(dataset, sorted(failures), what="arm")

@@ -11,10 +11,14 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from anisotropy import files, paths, provenance
+from anisotropy import checks, files, paths, provenance
 from anisotropy.claims import Table
 
 PUBLISHED = "published"
+
+
+RESERVED = ("claims", "run")
+"""Results with a name of their own in the folder of figures."""
 
 
 class Run:
@@ -65,10 +69,20 @@ class Run:
                 which are not ours to copy: the passport names them as `not_ours`, and they are not written.
 
         Raises:
-            ValueError: no numbers, or a name that would leave the folder.
+            TypeError: numbers that are neither numbers, text nor containers of them.
+            ValueError: no figure, no numbers, a name that would leave the folder or is that of another result.
             OSError: the disk is full or the folder read-only.
         """
         paths.plain_name(name, "figure name")
+        if name.lower() in RESERVED or name.endswith(".passport"):
+            raise ValueError(f"expected another figure name than {name!r}: that file holds something else here")
+        if not isinstance(figure, Figure):
+            raise ValueError(f"expected a matplotlib Figure, got {checks.described(figure)}; an Axes has its .figure")
+        if not isinstance(numbers, Mapping):
+            raise ValueError(
+                f"expected the numbers behind figure {name!r} by name, such as {{'accuracy': values}}, got "
+                f"{checks.described(numbers)}"
+            )
         others = [str(key) for key in numbers if str(key).startswith(PUBLISHED)]
         numbers = {key: value for key, value in numbers.items() if str(key) not in others}
         if not numbers:
@@ -93,8 +107,11 @@ class Run:
         """Write the checked claims with their passport as `claims.json` into `folder`.
 
         Raises:
+            ValueError: no table.
             OSError: the disk is full or the folder read-only.
         """
+        if not isinstance(table, Table):
+            raise ValueError(f"expected a claims.Table([...]), got {checks.described(table)}")
         files.write_json(self.folder / "claims.json", {"claims": table.records(), **self.passport()})
 
 

@@ -112,12 +112,24 @@ def _table(folder, name, keys, prefix="acc_") -> dict[str, np.ndarray]:
         )
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError(f"{path}: expected a table, got a file without rows; fetch it again")
     missing = set(keys) - set(rows[0] if rows else ())
     if missing:
         raise ValueError(f"expected columns {keys} in {name}, missing {sorted(missing)}")
-    columns = {key: np.array([float(row[key]) for row in rows]) for key in keys}
-    for column in rows[0]:
-        if column.startswith(prefix):
-            suffix = column.removeprefix(prefix)
-            columns[SUFFIXES.get(suffix, suffix)] = np.array([float(row[column]) for row in rows])
+    wanted = [*keys, *(column for column in rows[0] if column and column.startswith(prefix))]
+    columns = {}
+    for column in wanted:
+        suffix = column if column in keys else column.removeprefix(prefix)
+        columns[SUFFIXES.get(suffix, suffix)] = np.array([_number(row, column, path) for row in rows])
     return columns
+
+
+def _number(row: dict, column: str, path: Path) -> float:
+    try:
+        return float(row[column])
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a number in column {column!r}, got {row[column]!r}; the file was altered or cut short: "
+            "fetch it again"
+        ) from error

@@ -64,8 +64,8 @@ def check(direction: torch.Tensor, count: int, epsilon: float, sigma: float, con
         raise ValueError(f"expected a direction of unit norm, got norm {norm:.4g}; divide it by its norm")
     if count < 1:
         raise ValueError(f"expected a positive number of samples, got {count}")
-    if not epsilon > 0 or not sigma >= 0:
-        raise ValueError(f"expected epsilon > 0 and sigma >= 0, got epsilon={epsilon} and sigma={sigma}")
+    if not 0 < epsilon < float("inf") or not 0 <= sigma < float("inf"):
+        raise ValueError(f"expected epsilon > 0 and sigma >= 0, both finite, got epsilon={epsilon} and sigma={sigma}")
     if convention not in CONVENTIONS:
         raise ValueError(f"expected a convention out of {tuple(CONVENTIONS)}, got {convention!r}")
 

@@ -74,6 +74,20 @@ class Store:
         self.checkpoint(key).unlink(missing_ok=True)
         return key
 
+    def check(self) -> None:
+        """Write and remove a file of 64 KiB, so that a store that cannot hold results is found before computing them.
+
+        Raises:
+            OSError: the disk is full or the folder read-only; the message says what to do.
+        """
+        path = self.folder / f".{_me()}.probe.tmp"
+        try:
+            write_atomically(path, b" " * 2**16)
+        except OSError as error:
+            text = f"cannot keep results in {self.folder}: {os.strerror(error.errno)}; nothing new was computed"
+            raise OSError(error.errno, text + files.advice(error)) from error
+        path.unlink(missing_ok=True)
+
     def clean(self) -> int:
         """Remove temporary files that a killed process of this machine left; return how many."""
         removed = 0

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,12 +12,16 @@ import torch
 import xarray as xr
 from torch import nn
 
-from anisotropy import engines, resumable, separable, stores
+from anisotropy import checks, engines, resumable, separable, stores
 from anisotropy.training import Recipe
 from anisotropy.units import NUMERICS, RESULTS, Job, rounded
 
 STACK = 64
 """Networks trained at once on a GPU, where they can be stacked; the data of 64 at 32 x 32 take 5 GB."""
+
+
+SCALARS = ("sigma", "epsilon", "convention", "train_samples", "test_samples")
+"""Scalar coordinates of the table."""
 
 
 class SweepFailed(RuntimeError):
@@ -29,12 +34,28 @@ class SweepFailed(RuntimeError):
 
     def __init__(self, dataset: xr.Dataset, failures: list[tuple[int, int, str]], what: str = "direction"):
         self.dataset, self.failures = dataset, failures
-        shown = "\n".join(f"{what} {k}, seed {seed}:\n{text}" for k, seed, text in failures[:3])
+        shown = "\n".join(f"{what} {k}, seed {seed}: {_last(text)}\n{text}" for k, seed, text in failures[:3])
         more = f"\n... and {len(failures) - 3} more, in .failures" if len(failures) > 3 else ""
         super().__init__(
             f"{len(failures)} of {dataset.test_accuracy.size} units failed; the others are stored and in .dataset, and "
-            f"a rerun computes only what is missing.\n{shown}{more}"
+            f"a rerun computes only what is missing.\n{shown}{more}{_advice(failures)}"
         )
+
+
+def _last(text: str) -> str:
+    """The line of a traceback that says what happened."""
+    return text.strip().splitlines()[-1] if text.startswith("Traceback") else ""
+
+
+def _advice(failures: list[tuple[int, int, str]]) -> str:
+    """What to do about failures of a known kind."""
+    short = ("MemoryError", "out of memory", "can't allocate memory")
+    if any(word in text for _, _, text in failures for word in short):
+        return (
+            "\nIf memory ran out: fewer workers at a time (engine='local:1' or 'serial'), fewer samples, or a smaller "
+            "batch_size; then run it again"
+        )
+    return ""
 
 
 def run(
@@ -89,23 +110,30 @@ def run(
         its attributes. Also written to the store as one netCDF file, named in the attribute `file`.
 
     Raises:
+        TypeError: if the factory is none, or the directions are no tensor.
         ValueError: if an argument is out of range.
+        OSError: if the store cannot be written; what is stored by then is used by the next call.
         SweepFailed: after everything else is done, if units failed; it carries the dataset.
+
+    Warns:
+        UserWarning: networks diverged; their accuracies are those of a broken network.
     """
+    seeds = checks.seeds(seeds)
     job = Job(
-        factory,
+        checks.factory(factory),
         architecture_of(factory, name),
-        recipe or Recipe(),
-        float(epsilon),
-        float(sigma),
+        recipe_of(recipe, Recipe()),
+        checks.number(epsilon, "epsilon"),
+        checks.number(sigma, "sigma"),
         convention,
-        int(train_samples),
-        int(test_samples),
-        str(store),
-        device,
+        checks.whole(train_samples, "train_samples"),
+        checks.whole(test_samples, "test_samples"),
+        checks.folder(store, "store"),
+        device_of(device, engine),
     )
     rows = rounded(directions)
-    seeds = [int(seed) for seed in seeds]
+    suits(factory, tuple(rows.shape[1:]), 2)
+    block is None or checks.whole(block, "block")
     coordinates = _check(job, rows, seeds, engine, coordinates)
     units = [(k, rows[k], seed) for seed in seeds for k in range(len(rows))]
     size = block or (STACK if job.together() else 1)
@@ -113,9 +141,59 @@ def run(
     results = {(units[i][0], units[i][2]): result for i, result in found.items()}
     failures = [(units[i][0], units[i][2], text) for i, text in failed.items()]
     dataset = _dataset(job, rows, seeds, coordinates, results)
+    warn_of_divergence(dataset)
     if failures:
         raise SweepFailed(dataset, sorted(failures))
     return dataset
+
+
+def recipe_of(recipe: Recipe | None, default: Recipe) -> Recipe:
+    """Return the recipe, or the default for None.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise ValueError(f"expected a training.Recipe(...) or None, got {checks.described(recipe)}")
+    return default if recipe is None else recipe
+
+
+def device_of(device: str, engine: str) -> str:
+    """Return a device that is there; on a cluster it is the workers that must have it, and nothing is looked at.
+
+    Raises:
+        ValueError: if the device or the engine is unknown.
+    """
+    return str(device) if engines.parse(engine)[0] == "dask" else checks.device(device)
+
+
+def suits(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> None:
+    """Check that a factory which knows its input shape and outputs makes networks for these images.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    made_for = getattr(factory, "input_shape", None)
+    if made_for is not None and tuple(made_for) != shape:
+        raise ValueError(f"the factory makes networks for images of shape {tuple(made_for)}, got images {shape}")
+    outputs = (getattr(factory, "spec", None) or {}).get("num_outputs")
+    if outputs is not None and outputs < classes:
+        raise ValueError(
+            f"expected networks with at least {classes} outputs, one per class, got {outputs}: make the factory with "
+            f"num_outputs={classes}"
+        )
+
+
+def warn_of_divergence(dataset: xr.Dataset) -> None:
+    """Warn where the training loss of networks became infinite or NaN: an accuracy near chance then says nothing."""
+    count = int((dataset.diverged == 1).sum())
+    if count:
+        warnings.warn(
+            f"{count} of {dataset.diverged.size} networks diverged (their training loss became NaN or infinite): their "
+            "accuracies say nothing about the data; see .diverged, and try a smaller learning rate, or look for NaN in "
+            "the network",
+            stacklevel=3,
+        )
 
 
 def architecture_of(factory: Callable[[], nn.Module], name: str | None) -> dict:
@@ -135,16 +213,18 @@ def architecture_of(factory: Callable[[], nn.Module], name: str | None) -> dict:
 
 def _check(job, rows, seeds, engine, coordinates):
     norms = rows.flatten(1).norm(dim=1)
-    if (wrong := (norms - 1).abs() >= 1e-3).any():
+    if (wrong := ~((norms - 1).abs() < 1e-3)).any():  # so that NaN is wrong
         k = int(wrong.nonzero()[0])
-        raise ValueError(f"expected directions of unit norm; number {k} has norm {float(norms[k]):.4g}")
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"expected at least one seed and none twice, got {seeds}")
+        raise ValueError(
+            f"expected directions of unit norm; number {k} has norm {float(norms[k]):.4g}; divide each by its norm"
+        )
     engines.parse(engine)
     for count in (job.train_samples, job.test_samples):
         separable.check(rows[0], count, job.epsilon, job.sigma, job.convention)
     coordinates = dict(coordinates or {})
     for label, values in coordinates.items():
+        if label in (*RESULTS, *SCALARS, "direction", "seed", "architecture"):
+            raise ValueError(f"expected a coordinate of another name, {label!r} is one of the table's own")
         if len(values) != len(rows):
             raise ValueError(
                 f"expected {len(rows)} values of the coordinate {label!r}, one per direction, got {len(values)}"
@@ -160,14 +240,13 @@ def _dataset(job, rows, seeds, coordinates, results) -> xr.Dataset:
                 values[k, seeds.index(seed)] = result[name]
         return ("direction", "seed"), values
 
-    scalars = ("sigma", "epsilon", "convention", "train_samples", "test_samples")
     dataset = xr.Dataset(
         {name: table(name) for name in RESULTS},
         coords={
             "direction": np.arange(len(rows)),
             "seed": seeds,
             "architecture": job.architecture["name"],
-            **{name: getattr(job, name) for name in scalars},
+            **{name: getattr(job, name) for name in SCALARS},
             **{label: ("direction", np.asarray(values)) for label, values in coordinates.items()},
         },
     )
@@ -198,7 +277,7 @@ def versions(numerics: list) -> dict[str, str]:
 
 def file_name(architecture: str, keys: list[str]) -> str:
     """Return the name of the netCDF file of a sweep with units of these keys."""
-    slug = "".join(c if c.isalnum() else "_" for c in architecture)
+    slug = "".join(c if c.isalnum() else "_" for c in architecture)[:60]  # a file name may have 255 bytes
     return f"{slug}-{stores.digest({'units': keys})[:12]}.nc"
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from anisotropy import checks
 from anisotropy.checkpoints import Checkpoint
 
 NUMERICS = 1
@@ -62,7 +63,7 @@ class Recipe:
                 f"{self.dtype!r}"
             )
         for name in ("learning_rate", "epochs", "batch_size", "loss_window", "loss_threshold"):
-            if not getattr(self, name) > 0:
+            if not checks.number(getattr(self, name), name) > 0:
                 raise ValueError(f"expected a positive {name}, got {getattr(self, name)}")
         for name in ("epochs", "batch_size", "loss_window"):
             if not isinstance(getattr(self, name), int):
@@ -148,10 +149,14 @@ def train(
         Accuracy and loss on both sets, history, steps until the loss was small, and whether training diverged.
 
     Raises:
-        ValueError: if the shapes do not fit each other or the recipe, or the checkpoint is that of another run.
+        TypeError: if the generator is none.
+        ValueError: if the shapes do not fit each other or the recipe, the network has too few outputs, or the
+            checkpoint is that of another run.
     """
     recipe = recipe or Recipe()
     check_data(inputs, labels, recipe)
+    check_generator(generator)
+    classes = int(labels.max()) + 1
     if (test_inputs is None) != (test_labels is None):
         raise ValueError("expected test_inputs and test_labels together, got one of them")
     network.to(inputs.device, torch.float64 if recipe.dtype == "float64" else torch.float32)
@@ -181,7 +186,9 @@ def train(
                 optimiser.param_groups[0]["lr"] = recipe.rate(step, steps)
                 optimiser.zero_grad()
                 with _precision(recipe, inputs.device):
-                    loss = functional.cross_entropy(network(_prepare(inputs[batch], recipe)), labels[batch])
+                    scores = network(_prepare(inputs[batch], recipe))
+                    check_scores(scores, classes)
+                    loss = functional.cross_entropy(scores, labels[batch])
                 loss.backward()
                 if recipe.clip_norm is not None:
                     nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
@@ -266,8 +273,25 @@ def check_data(inputs: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> No
             "expected inputs (n, C, H, W) and int64 labels (n,) with n > 0, got "
             f"{tuple(inputs.shape)} and {labels.dtype} {tuple(labels.shape)}"
         )
+    if int(labels.min()) < 0:  # torch would leave some of them out without a word
+        raise ValueError(f"expected labels 0, 1, 2, ..., got {int(labels.min())} among them")
     if recipe.mean and len(recipe.mean) != inputs.shape[1]:
         raise ValueError(f"the recipe normalises {len(recipe.mean)} channels, the inputs have {inputs.shape[1]}")
+
+
+def check_scores(scores: torch.Tensor, classes: int) -> None:
+    """Raise ValueError unless a network returns one score per sample and class."""
+    if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or scores.shape[1] < classes:
+        raise ValueError(
+            f"expected a network that returns (n, {classes}) scores or more, one per class, got "
+            f"{checks.described(scores)}: give its last layer {classes} outputs"
+        )
+
+
+def check_generator(generator: torch.Generator) -> None:
+    """Raise TypeError unless it is a generator: without one torch draws from a global state that nobody knows."""
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"expected generator=torch.Generator().manual_seed(0), say, got {checks.described(generator)}")
 
 
 def _prepare(batch: torch.Tensor, recipe: Recipe) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from anisotropy import architectures, resumable, separable, stacked, training
+from anisotropy import architectures, checks, resumable, separable, stacked, training
 from anisotropy.training import Recipe
 
 NUMERICS = [1, separable.NUMERICS, training.NUMERICS]
@@ -103,6 +103,7 @@ def _stack(sets: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor,
 
 def rounded(directions: torch.Tensor) -> torch.Tensor:
     """Round to multiples of 2^-30 in float64: what is hashed is what is used, whatever the platform's cosine."""
+    checks.tensor(directions, "directions (K, C, H, W)")
     if directions.ndim != 4 or not len(directions):
         raise ValueError(f"expected directions of shape (K, C, H, W) with K >= 1, got {tuple(directions.shape)}")
     return torch.round(directions.detach().double().cpu() * 2**30) / 2**30 + 0.0  # + 0.0 turns -0 into 0
