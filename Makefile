@@ -5,11 +5,13 @@ PRESET ?= quick
 ONLY ?=
 SET ?=
 JOBS ?= 1
+NADS ?=
+SWEEP ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup reproduce test lint lab clean
+.PHONY: help setup reproduce report test lint lab clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +28,9 @@ $(READY): requirements.lock pyproject.toml
 
 reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper ONLY="03_nads ..." SET="seed=1 ..." JOBS=2
 	$(BIN)/python -m anisotropy.reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(SET))
+
+report: $(READY)  ## figures/PRESET/index.html, one file: claims, figures, explorer; yours: NADS="mine.safetensors ..." SWEEP="..."
+	$(BIN)/python -m anisotropy.report --preset $(PRESET) $(if $(NADS),--nads $(NADS)) $(if $(SWEEP),--sweep $(SWEEP))
 
 test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests

@@ -54,8 +54,8 @@ def project(tmp_path):
                 "ANISOTROPY_NOTEBOOKS": str(self.notebooks),
                 "ANISOTROPY_PARAMS": str(self.params),
             }
-            command = [sys.executable, "-m", "anisotropy.reproduce", "--output", str(self.output), *arguments]
-            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            command = [sys.executable, "-m", "anisotropy.reproduce", "--output", str(self.output), "--no-report"]
+            return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=120)
 
     (tmp_path / "notebooks").mkdir()
     return Project()

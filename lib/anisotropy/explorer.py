@@ -39,6 +39,7 @@ class Network:
     key: str
     label: str
     colour: str
+    own: bool = False  # from a file of the reader
     nads: dict[str, Any] | None = None
     maps: list[dict[str, Any]] = field(default_factory=list)
     curves: list[dict[str, Any]] = field(default_factory=list)
@@ -79,7 +80,7 @@ def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files:
         found = nads.load(Path(path))
         name = str(found.settings.get("architecture", {}).get("name", Path(path).stem))
         network = _network(networks, f"{name} ({Path(path).name})", f"{name} ({Path(path).name})")
-        network.nads = _nads(found)
+        network.nads, network.own = _nads(found), True
         mine[name] = network
     tables = []
     for path in sweep_files:

@@ -232,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, metavar="DIR", help="folder for <preset>/<notebook>/ (default figures/)")
     add("--force", action="store_true", help="run also what is done with the same inputs")
     add("--dry-run", "--list", action="store_true", help="say what would run, with which parameters, and stop")
+    add("--no-report", action="store_true", help="do not write <preset>/index.html at the end")
     add("--cell-timeout", type=int, metavar="SECONDS", help="longest time for one cell (quick 1800, laptop 14400)")
     return parser
 
@@ -244,8 +245,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FileNotFoundError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    preset, report_wanted = options.pop("preset"), not (options.pop("no_report") or options["dry_run"])
     try:
-        outcome = reproduce(options.pop("preset"), options.pop("only"), options.pop("assignments"), **options)
+        outcome = reproduce(preset, options.pop("only"), options.pop("assignments"), **options)
+        if report_wanted:
+            from anisotropy import report  # here, because it takes seconds to import and the rest does not need it
+
+            print(report.after(preset, options["output"]), flush=True)
     except (PlanError, ParameterError) as error:
         print(f"error: {error}\nnothing was started", file=sys.stderr)
         return 2

@@ -108,7 +108,7 @@ def notebooks(base: Path, preset: str) -> list[str]:
     folder = base / preset
     if folder.is_dir():
         found |= {p.name for p in folder.iterdir() if p.is_dir() and any(p.iterdir())}
-    return sorted(name for name in found if _plain(name))
+    return sorted(name for name in found if is_plain(name))
 
 
 def collect(base: Path, preset: str) -> list[Result]:
@@ -142,7 +142,7 @@ def read(folder: Path, notebook: str, preset: str) -> Result:
             result.problems.append(str(error))
     names = sorted(p.name.removesuffix(".png") for p in folder.glob("*.png"))
     for name in names:
-        if _plain(name) and _is_ours(folder / f"{name}.png", folder):
+        if is_plain(name) and _is_ours(folder / f"{name}.png", folder):
             result.figures[name] = _figure(name, folder)
     if result.state == MISSING and (result.figures or result.claims):
         result.state = INTERRUPTED
@@ -227,7 +227,8 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
+    """Whether a name is one plain path component."""
     try:
         paths.plain_name(name)
     except ValueError:

@@ -1,0 +1,358 @@
+"""The report: `python -m anisotropy.report [--preset P] [--nads FILE ...] [--sweep FILE ...]` writes one HTML file.
+
+`figures/<preset>/index.html` holds claims, explorer, figures with passports and the executed notebooks. It needs no
+other file and asks no network for anything; its own policy forbids that too. Results of larger presets that are there
+are shown beside those of the preset asked for, and say which they are.
+"""
+
+import argparse
+import base64
+import hashlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from anisotropy import explorer, files, paths, presets, provenance, rendering, results
+from anisotropy.claims import FAILS, HOLDS, UNDECIDED, Claim
+from anisotropy.declarations import nearest
+from anisotropy.progress import duration
+from anisotropy.rendering import Notebook, Unreadable
+from anisotropy.results import DONE, FAILED, INTERRUPTED, MISSING, Figure, Result
+
+NAME = "index.html"
+WEB = Path(__file__).with_name("web")
+VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "undecided"}
+"""Verdict -> class of its chip."""
+
+STATES = {
+    FAILED: "The last run failed. Its copy ends where it did; figures and claims are those of an earlier run.",
+    INTERRUPTED: "The run did not end: what is here had been written before.",
+    MISSING: "Not run yet.",
+}
+
+
+class NothingToShow(ValueError):
+    """There is no result that a report could show."""
+
+
+def build(
+    preset: str = presets.QUICK,
+    *,
+    output: Path | None = None,
+    nad_files: Sequence[Path] = (),
+    sweep_files: Sequence[Path] = (),
+) -> Path:
+    """Write the report of a preset, atomically.
+
+    Args:
+        preset: whose results come first; those of larger presets are shown beside them where they are there.
+        output: folder that holds one folder per preset; `figures/` of the repository if None.
+        nad_files: NADs of the reader's own networks, for the explorer.
+        sweep_files: netCDF files of the reader's own sweeps, for the explorer.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        NothingToShow: the preset has no results; the message says what to run.
+        FileNotFoundError, ValueError: a file of the reader is missing or not what it should be.
+        OSError: the disk is full or the folder read-only; an earlier report is still there.
+    """
+    base = Path(output).absolute() if output else paths.output()
+    paths.plain_name(preset, "preset name")
+    shown = {preset: results.collect(base, preset)}
+    if all(r.state == MISSING for r in shown[preset]):
+        raise NothingToShow(_nothing(base, preset))
+    shown |= _larger(base, preset)
+    everything = [result for found in shown.values() for result in found]
+    data = explorer.data(everything, nad_files, sweep_files)
+    target = base / preset / NAME
+    files.write(target, page(preset, shown, data, target.parent))
+    return target
+
+
+def _nothing(base: Path, preset: str) -> str:
+    there = []
+    if base.is_dir():
+        found = sorted((p.name for p in base.iterdir() if p.is_dir() and p.name != preset), key=results.rank)
+        there = [p for p in found if results.is_plain(p) and any(r.state != MISSING for r in results.collect(base, p))]
+    known = [*results.PRESETS, *there]
+    hint = "" if preset in known else f" ({nearest(preset, known)})"
+    choice = f", or show what is there: make report PRESET={there[0]}" if there else ""
+    return (
+        f"there are no results of the preset {preset!r}{hint}: make them with `make reproduce PRESET={preset}`{choice}"
+    )
+
+
+def _larger(base: Path, preset: str) -> dict[str, list[Result]]:
+    """Results of the project's larger presets, from the same folder or else from those committed."""
+    found = {}
+    for name in results.PRESETS:
+        if results.rank(name) <= results.rank(preset):
+            continue
+        for folder in (base, _committed()):
+            some = results.collect(folder, name) if folder else []
+            if any(r.state != MISSING for r in some):
+                found[name] = some
+                break
+    return found
+
+
+def _committed() -> Path | None:
+    """The repository's figures; None where the notebooks are others than the repository's, or there is none."""
+    try:
+        root = paths.root()
+        return root / "figures" if paths.notebooks().resolve() == (root / "notebooks").resolve() else None
+    except FileNotFoundError:
+        return None
+
+
+def page(preset: str, shown: dict[str, list[Result]], data: dict[str, Any], folder: Path) -> str:
+    """The report as HTML.
+
+    Args:
+        preset: whose results come first.
+        shown: preset -> results of each notebook, that preset first.
+        data: what `explorer.data` returned.
+        folder: where the page goes, for links to files beside it.
+    """
+    by_notebook: dict[str, dict[str, Result]] = {}
+    for name, found in shown.items():
+        for result in found:
+            by_notebook.setdefault(result.notebook, {})[name] = result
+    sections = [_section(name, found, preset, folder) for name, found in sorted(by_notebook.items())]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(WEB), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    scripts = {name: (WEB / f"{name}.js").read_text(encoding="utf-8") for name in ("theme", "explorer")}
+    return environment.get_template("template.html").render(
+        preset=preset,
+        presets=list(shown),
+        sections=sections,
+        counts={name: _counts(found) for name, found in shown.items()},
+        facts={name: _facts(found) for name, found in shown.items()},
+        verdicts=VERDICTS,
+        tables=data["tables"],
+        problems=data["problems"],
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        style=Markup((WEB / "report.css").read_text(encoding="utf-8")),
+        scripts={name: Markup(text) for name, text in scripts.items()},
+        hashes=" ".join(_hash(text) for text in scripts.values()),
+        data=Markup(explorer.dumps({k: data[k] for k in ("networks", "colours")})),
+    )
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _section(name: str, found: dict[str, Result], preset: str, folder: Path) -> dict[str, Any]:
+    """What the page says of one notebook."""
+    rendered, source, notes = None, None, []
+    for result in found.values():  # the preset asked for, else the next larger one that has a copy
+        if result.executed is None:
+            continue
+        try:
+            rendered, source = rendering.notebook(result.executed, name), result
+            break
+        except Unreadable as error:
+            notes.append(f"{result.preset}: {error}")
+    asked = found.get(preset)
+    if asked is None or asked.state == MISSING:
+        notes.append(f"Not run with the preset {preset}: make reproduce PRESET={preset} ONLY={name}")
+    for result in found.values():
+        if result.state in (FAILED, INTERRUPTED):
+            notes.append(f"{result.preset}: {STATES[result.state]}")
+        notes += [f"{result.preset}: {problem}" for problem in result.problems]
+    names = dict.fromkeys(figure for result in found.values() for figure in result.figures)
+    return {
+        "name": name,
+        "title": rendered.title if rendered else name,
+        "anchor": f"nb-{name}" if rendered else None,
+        "check": rendered.check if rendered else None,
+        "body": rendered.body if rendered else None,
+        "source": source.preset if source else None,
+        "state": source.state if source else MISSING,
+        "took": duration(source.seconds) if source and source.seconds is not None else None,
+        "notes": notes,
+        "rows": _rows(found),
+        "figures": [_figure(figure, found, rendered, folder) for figure in _in_order(names, rendered)],
+    }
+
+
+def _in_order(names: dict[str, None], rendered: Notebook | None) -> list[str]:
+    """Figures in the order in which the notebook draws them."""
+    order = list(rendered.places) if rendered else []
+    return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def _rows(found: dict[str, Result]) -> list[dict[str, Any]]:
+    """One row for each statement, with what each preset says of it."""
+    rows: dict[str, dict[str, Any]] = {}
+    for preset, result in found.items():
+        for claim in result.claims:
+            row = rows.setdefault(claim.statement, {"claim": claim, "cells": {}})
+            row["cells"][preset] = _cell(claim, row["claim"])
+    return [
+        {"statement": s, "reference": r["claim"].reference, "needed": r["claim"].needed, "cells": r["cells"]}
+        for s, r in rows.items()
+    ]
+
+
+def _cell(claim: Claim, first: Claim) -> dict[str, Any]:
+    return {
+        "value": claim.value if claim.measured is not None else "",
+        "verdict": claim.verdict,
+        "kind": VERDICTS[claim.verdict],
+        "why": claim.why,
+        "needed": claim.needed if claim.needed != first.needed else "",
+    }
+
+
+def _figure(name: str, found: dict[str, Result], rendered: Notebook | None, folder: Path) -> dict[str, Any]:
+    anchor, caption = (rendered.places.get(name) if rendered else None) or (None, "")
+    variants = [_variant(r.figures[name], r, caption, folder) for r in found.values() if name in r.figures]
+    return {"name": name, "caption": caption or name.replace("_", " "), "anchor": anchor, "variants": variants}
+
+
+def _variant(figure: Figure, result: Result, caption: str, folder: Path) -> dict[str, Any]:
+    """A figure of one preset: picture, description, passport, and what is wrong with them."""
+    problems = [figure.problem] if figure.problem else []
+    source, width, height, drawn = None, 0, 0, ""
+    try:
+        source, width, height = rendering.picture(figure.picture.read_bytes())
+    except (OSError, Unreadable) as error:
+        problems.append(f"{figure.name}.png cannot be shown: {error}")
+    try:
+        drawn = ", ".join(figure.values)
+    except Unreadable as error:
+        problems.append(str(error))
+    said = f"{caption}: figure" if caption else "Figure"
+    alt = f"{said} {figure.name} of {result.notebook}, preset {result.preset}"
+    numbers = figure.numbers
+    return {
+        "preset": result.preset,
+        "source": Markup(source) if source else None,
+        "width": width,
+        "height": height,
+        "alt": f"{alt}. Drawn: {drawn[:300]}." if drawn else f"{alt}.",
+        "numbers": numbers.name if numbers else None,
+        "href": _link(numbers, folder) if numbers else None,
+        "passport": _passport(figure.passport),
+        "problems": problems,
+    }
+
+
+def _link(path: Path, folder: Path) -> str | None:
+    """Relative link from the page, None where the file lies in another tree."""
+    if not path.resolve().is_relative_to(folder.resolve().parent):
+        return None
+    return quote(os.path.relpath(path.resolve(), folder.resolve()).replace(os.sep, "/"))
+
+
+def _passport(passport: dict[str, Any]) -> list[tuple[str, str]]:
+    """Lines of a passport; what is not there or of another type is left out."""
+    if not passport:
+        return []
+    commit, hardware = _mapping(passport, "commit"), _mapping(passport, "hardware")
+    state = {True: "", False: ", with changes that were not committed"}.get(commit.get("clean"), "")
+    seconds = passport.get("wall_seconds")
+    spent = f", {duration(seconds)} after the notebook began" if isinstance(seconds, (int, float)) else ""
+    not_ours = passport.get("not_ours")
+    lines = {
+        "preset": _text(passport.get("preset")),
+        "seed": _text(passport.get("seed")),
+        "finished": _text(passport.get("finished")) + spent,
+        "hardware": _hardware(hardware),
+        "commit": f"{_text(commit.get('hash'))[:12]}{state}" if commit.get("hash") else "",
+        "library": _text(passport.get("library"))[:12],
+        "not ours": ", ".join(map(_text, not_ours)) if isinstance(not_ours, list) else "",
+        "parameters": _pairs(_mapping(passport, "parameters")),
+        "versions": _pairs(_mapping(passport, "versions")),
+    }
+    return [(name, text) for name, text in lines.items() if text]
+
+
+def _hardware(hardware: dict[str, Any]) -> str:
+    parts = [_text(hardware.get("cpu"))]
+    parts += [f"{hardware['cores']} cores"] if type(hardware.get("cores")) is int else []
+    memory = hardware.get("memory_gib")
+    parts += [f"{memory:g} GiB"] if isinstance(memory, (int, float)) else []
+    gpus = hardware.get("gpu")
+    parts += [_text(gpu) for gpu in gpus] if isinstance(gpus, list) else []
+    return ", ".join(p for p in parts if p)
+
+
+def _mapping(passport: dict[str, Any], name: str) -> dict[str, Any]:
+    found = passport.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return "\n".join(f"{name} = {_text(value)}" for name, value in values.items())[:4000]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)[:500]
+
+
+def _counts(found: list[Result]) -> dict[str, int]:
+    counted = Counter(VERDICTS[claim.verdict] for result in found for claim in result.claims)
+    return {kind: counted[kind] for kind in VERDICTS.values()}
+
+
+def _facts(found: list[Result]) -> dict[str, Any]:
+    """Where and when a preset's results were made, as far as their passports say."""
+    passports = [r.passport for r in found if r.passport]
+    finished = sorted(_text(p.get("finished"))[:10] for p in passports if p.get("finished"))
+    hardware = sorted({_hardware(_mapping(p, "hardware")) for p in passports} - {""})
+    spent = [r.seconds for r in found if r.seconds is not None]
+    return {
+        "done": sum(r.state == DONE for r in found),
+        "all": len(found),
+        "dates": " to ".join(dict.fromkeys([finished[0], finished[-1]])) if finished else "",
+        "hardware": "; ".join(hardware),
+        "took": duration(sum(spent)) if spent else "",
+    }
+
+
+def after(preset: str, output: Path | None) -> str:
+    """Build the report at the end of a run and say in a line what came of it; results are kept in any case."""
+    try:
+        written = build(preset, output=output)
+    except (NothingToShow, OSError, ValueError) as error:
+        return f"report: not written: {provenance.scrub(str(error))}"
+    return f"report: {written}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 written, 2 not: nothing to show, or a file at fault."""
+    parser = argparse.ArgumentParser(prog="python -m anisotropy.report", description="Write the report, one HTML file.")
+    add = parser.add_argument
+    add("--preset", default=presets.QUICK, metavar="P", help="whose results come first: quick (default), laptop, paper")
+    add("--output", type=Path, metavar="DIR", help="folder of <preset>/<notebook>/ (default figures/)")
+    add("--nads", nargs="+", action="extend", default=[], type=Path, metavar="FILE",
+        help="your own NADs, written by Nads.save, for the explorer")  # fmt: skip
+    add("--sweep", nargs="+", action="extend", default=[], type=Path, metavar="FILE",
+        help="your own sweeps, netCDF files of a store, for the explorer")  # fmt: skip
+    chosen = parser.parse_args(arguments)
+    try:
+        written = build(chosen.preset, output=chosen.output, nad_files=chosen.nads, sweep_files=chosen.sweep)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{written} ({written.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
