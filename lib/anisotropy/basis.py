@@ -1,10 +1,12 @@
 """What an estimate of NADs is: eigenvalues, directions, how sure they are, and a file without pickle for them."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -120,7 +122,9 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], known: dict[str,
         raise TypeError(
             f"expected settings of numbers, text and containers of them ({error}); remove the rest"
         ) from None
-    content = save({k: t.cpu().contiguous() for k, t in tensors.items()}, metadata=metadata)
+    tensors = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
+    metadata["sha256"] = _checksum(tensors, metadata["anisotropy"])  # the format has none of its own
+    content = save(tensors, metadata=metadata)
     files.write(Path(path), content)
     return Path(path)
 
@@ -138,10 +142,22 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileNotFoundError(f"expected a file {path}, found {what} there")
     try:
         with safe_open(path, "pt") as file:
-            known = json.loads((file.metadata() or {})["anisotropy"])
-            return {key: file.get_tensor(key) for key in file.keys()}, known  # noqa: SIM118  not a mapping
+            metadata = file.metadata() or {}
+            known = json.loads(metadata["anisotropy"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path} is not a file written by Nads.save, or it was cut short ({type(error).__name__}: {error}): "
             "measure it again, or fetch it again"
         ) from error
+    if "sha256" in metadata and metadata["sha256"] != _checksum(tensors, metadata["anisotropy"]):
+        raise ValueError(f"{path} was altered or damaged since Nads.save wrote it: measure it again, or fetch it again")
+    return tensors, known
+
+
+def _checksum(tensors: dict[str, Tensor], known: str) -> str:
+    digest = hashlib.sha256(known.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].view(torch.uint8).numpy() if tensors[name].dim() else tensors[name].numpy())
+    return digest.hexdigest()

@@ -1,5 +1,6 @@
 """A training that is cut off goes on where it was: its whole state in one file, written after an epoch."""
 
+import hashlib
 import io
 import pickle
 import time
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 SECONDS = 60
 """Least time between two checkpoints: what a kill can cost, and how little writing them costs."""
 
+
+MAGIC = b"anisotropy checkpoint, SHA-256 of the rest: "
 
 KEYS = {"identity", "epochs", "network", "optimiser", "generator", "watch", "dropout", "dropout_device"}
 """What a file holds."""
@@ -61,11 +64,8 @@ class Checkpoint:
         """
         if self.path is None or not self.path.is_file():
             return 0
-        try:
-            state = torch.load(io.BytesIO(self.path.read_bytes()), map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
-            return 0  # cut short, damaged, or code instead of numbers (never executed): begin anew
-        if not isinstance(state, dict) or not set(state) >= KEYS:
+        state = read(self.path)
+        if state is None:  # begin anew
             return 0
         if state["identity"] != self.identity or not self._fits(state["network"]):
             raise ValueError(
@@ -104,7 +104,7 @@ class Checkpoint:
         torch.save(state, stream)
         self._written = time.monotonic()
         try:
-            files.write(self.path, stream.getvalue())
+            files.write(self.path, _sealed(stream.getvalue()))
         except OSError as error:  # a full disk must not stop the training itself; it can only no longer be resumed
             warnings.warn(f"no checkpoint: {error.strerror}; the training goes on", stacklevel=3)
 
@@ -116,3 +116,20 @@ class Checkpoint:
     @property
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
+
+
+def read(path: Path) -> dict | None:
+    """Return the state in a file, None where it is cut short, damaged, or holds code, which is never executed."""
+    try:
+        head, _, content = Path(path).read_bytes().partition(b"\n")
+        if head != MAGIC + hashlib.sha256(content).hexdigest().encode():
+            return None
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
+        return None
+    return state if isinstance(state, dict) and set(state) >= KEYS else None
+
+
+def _sealed(content: bytes) -> bytes:
+    """Content behind a line with its checksum: torch's own would let an altered weight pass."""
+    return MAGIC + hashlib.sha256(content).hexdigest().encode() + b"\n" + content

@@ -21,7 +21,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from anisotropy import ledger
+from anisotropy import files, ledger
 
 
 class Kernel(AsyncKernelManager):
@@ -88,11 +88,16 @@ def execute(job: dict[str, Any], report) -> None:
     except papermill.PapermillExecutionError as error:
         failed("cell", "\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
     except DeadKernelError:
-        failed("kernel", "the kernel died (killed, out of memory, or a crash in native code)")
+        failed(
+            "kernel",
+            "the kernel died: killed by the system, most often for want of memory, or a crash in native code. What its "
+            "sweeps had stored is used by the next run; close other programs, use --jobs 1, or a smaller preset",
+        )
     except CellTimeoutError:
         failed("timeout", f"the cell took longer than {job['timeout']} s (--cell-timeout)")
     except OSError as error:
-        failed("files", f"{error.strerror or error}: {error.filename or job['copy']}")
+        name = error.filename or job["copy"]
+        failed("files", f"{name}: {error.strerror or error}{files.advice(error)}")
     except Exception as error:
         failed("other", f"{type(error).__name__}: {error}")
     else:

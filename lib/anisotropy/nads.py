@@ -7,6 +7,7 @@ wrote; `load_published` opens the authors' files.
 """
 
 import difflib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,7 @@ def _array(path: Path) -> torch.Tensor:
     """Float64 numbers of a .npy file; one that holds pickled objects is refused, never executed."""
     try:
         return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64))
-    except (ValueError, EOFError, TypeError, OSError) as error:
+    except (ValueError, EOFError, TypeError, AttributeError, OSError, zipfile.BadZipFile) as error:  # .npz too
         raise ValueError(
             f"{path}: expected an array of numbers in NumPy's format, got pickled objects, something else, or a file "
             "cut short; nothing of it was executed: fetch it again"

@@ -113,8 +113,14 @@ def _times(seconds: float | None, factor: float) -> float | None:
 
 def _tables(path: Path) -> list[dict[str, Any]] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["tables"]
-    except (OSError, ValueError, KeyError):
+        tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
+        for table in tables:  # a damaged file counts as none
+            float(table["wall"]), int(table.get("networks", 0))
+            if "keys" in table:
+                engines.parse(table["engine"]), paths.resolve(table["store"])
+                _ = [(str(k), s and float(s)) for k, s in zip(table["keys"], table["seconds"], strict=True)]
+        return list(tables)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

@@ -1,5 +1,6 @@
 """What a notebook was run from and what came of it: decides whether a result is still that of the same inputs."""
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -39,16 +40,38 @@ class Step:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The record of the last successful run, {} where there is none or it is unreadable."""
+        """The record of the last successful run, {} where there is none or it is damaged."""
         try:
             found = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return found if _sound(found) else {}
 
     def executed(self, state: str = "") -> Path:
         """The executed copy: `<name>.ipynb`, or `<name>.failed.ipynb`, `<name>.running.ipynb` for these states."""
         return self.folder / f"{self.name}{'.' + state if state else ''}.ipynb"
+
+
+def _sound(record: Any) -> bool:
+    """Whether a record has the types that `finish` writes: one that is cut short or edited must not stop a run."""
+    if not isinstance(record, dict):
+        return False
+
+    def each(name: str, kind: type | tuple, of: Any) -> bool:
+        values = record.get(name, kind())
+        return isinstance(values, kind) and all(
+            isinstance(v, of) for v in (values.values() if isinstance(values, dict) else values)
+        )
+
+    plain = each("inputs", dict, str) and each("outputs", list, str) and each("sha256", dict, str)
+    spent = [record.get(name) for name in ("seconds", "cpu_seconds", "memory_gib")]
+    return (
+        plain
+        and each("cells", list, (int, float))
+        and each("speed", dict, (int, float))
+        and each("hardware", dict, object)
+        and all(value is None or isinstance(value, (int, float)) for value in spent)
+    )
 
 
 def after(path: Path) -> tuple[str, ...]:
@@ -101,13 +124,18 @@ def why_stale(step: Step) -> str:
     """Why a step must run, or an empty text where its result is there and its inputs are the same."""
     record = step.record
     if not record:
+        if (step.folder / RECORD).exists():
+            return f"damaged: {RECORD}"
         return "interrupted before" if step.executed("running").exists() else "not done yet"
     known = record.get("inputs", {})
     changed = [name for name in {**step.inputs, **known} if step.inputs.get(name) != known.get(name)]
     if changed:
         return f"changed: {', '.join(changed)}"
     gone = [name for name in record.get("outputs", []) if not _there(step.folder / name)]
-    return f"missing: {', '.join(gone)}" if gone else ""
+    if gone:
+        return f"missing: {', '.join(gone)}"
+    damaged = [name for name, known in record.get("sha256", {}).items() if _checksum(step.folder / name) != known]
+    return f"damaged: {', '.join(damaged)}" if damaged else ""
 
 
 def _there(path: Path) -> bool:
@@ -115,6 +143,17 @@ def _there(path: Path) -> bool:
         return path.stat().st_size > 0
     except OSError:
         return False
+
+
+def _checksum(path: Path) -> str:
+    """SHA-256 of a result; of text with its line ends as git may have changed them, "" where it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    if path.suffix in (".csv", ".ipynb", ".json", ".svg"):
+        content = content.replace(b"\r\n", b"\n")
+    return hashlib.sha256(content).hexdigest()
 
 
 def finish(
@@ -151,6 +190,7 @@ def finish(
         files.write_json(step.folder / UNITS, {"tables": provenance.neutral(tables)})
     ledger.path(step.folder).unlink(missing_ok=True)
     written = [p for p in step.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.name != RECORD]
+    outputs = sorted(p.name for p in written if p.stat().st_mtime >= began - 2)
     record = {
         "notebook": step.name,
         "parameters": provenance.neutral(step.parameters),
@@ -158,7 +198,8 @@ def finish(
         "cpu_seconds": cpu_seconds,
         "memory_gib": memory_gib,
         "cells": [round(s, 2) for s in cells],
-        "outputs": sorted(p.name for p in written if p.stat().st_mtime >= began - 2),
+        "outputs": outputs,
+        "sha256": {name: _checksum(step.folder / name) for name in outputs},
         "inputs": step.inputs,
         "versions": provenance.versions(),
         "commit": provenance.commit(),

@@ -69,6 +69,8 @@ def reproduce(
     )
     if jobs < 1:
         raise PlanError(f"--jobs {jobs}: expected at least 1")
+    if cell_timeout is not None and cell_timeout < 1:
+        raise PlanError(f"--cell-timeout {cell_timeout}: expected at least 1 second")
     steps, notes = records.select(preset, list(only), list(assignments), folder=folder, params=params, output=base)
     for step in steps:
         step.stale = step.stale or ("--force" if force else "")
@@ -81,6 +83,7 @@ def reproduce(
         for step in steps:
             if step.stale:
                 locks.enter_context(lock(step.folder))
+                files.clean(step.folder)  # what a killed run left half-written; under the lock, nobody else writes here
         return _run(steps, notes, jobs, environment, timeout, stream)
 
 
@@ -122,12 +125,12 @@ def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: i
                     started += 1
                     show.start(step.name, started, step.stale, step.record.get("cells", []))
                     try:
-                        files.write(step.folder / ".writable", "")
+                        files.write(step.folder / ".writable", b" " * 2**16)  # an empty one fits on a full disk
                         (step.folder / ".writable").unlink()
                         workers[step.name] = Worker(step, events, environment, timeout)
                     except OSError as error:
                         outcome[step.name] = "failed"
-                        show.end(step.name, f"FAILED: {error.strerror}")
+                        show.end(step.name, f"FAILED: {error.strerror or error}")
             if not workers:
                 continue
             try:
@@ -201,11 +204,15 @@ def _summary(steps: list[Step], outcome: dict[str, str], show: Display) -> None:
             continue
         try:
             claims = json.loads((step.folder / "claims.json").read_text(encoding="utf-8"))["claims"]
-        except (OSError, ValueError, KeyError):
+            lines = [(str(c["verdict"]), f"    {c['verdict']}: {c['statement']} [{c['reference']}]") for c in claims]
+        except FileNotFoundError:
+            continue  # a notebook need not make claims
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            show.line(f"    claims.json is not readable ({type(error).__name__}): --only {step.name} --force redoes it")
             continue
-        for claim in claims:
-            verdicts[claim["verdict"]] += 1
-            show.line(f"    {claim['verdict']}: {claim['statement']} [{claim['reference']}]")
+        for verdict, line in lines:
+            verdicts[verdict] += 1
+            show.line(line)
     if verdicts:
         show.line("claims: " + ", ".join(f"{count} × {verdict}" for verdict, count in verdicts.items()))
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from anisotropy import files
@@ -94,8 +95,9 @@ class Store:
         for temporary in self.folder.glob("**/.*.tmp"):
             host, _, process = temporary.name.split(".")[1].rpartition("-")
             if host == _host() and process.isdigit() and not _alive(int(process)):
-                temporary.unlink(missing_ok=True)
-                removed += 1
+                with suppress(OSError):  # a read-only store can still be read from
+                    temporary.unlink(missing_ok=True)
+                    removed += 1
         return removed
 
 

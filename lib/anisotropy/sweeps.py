@@ -282,6 +282,12 @@ def file_name(architecture: str, keys: list[str]) -> str:
 
 
 def write(dataset: xr.Dataset, store: Path | str) -> None:
-    """Write a dataset into the store, under the name in its attribute `file`."""
+    """Write a dataset into the store, under the name in its attribute `file`; warn where that cannot be done.
+
+    A full disk or a read-only store must not cost the caller a table that is there in memory, and its units on disk.
+    """
     content = bytes(dataset.to_netcdf(engine="scipy"))  # netCDF 3, which needs no HDF5 library
-    stores.write_atomically(Path(store) / dataset.attrs["file"], content)
+    try:
+        stores.write_atomically(Path(store) / dataset.attrs["file"], content)
+    except OSError as error:
+        warnings.warn(f"the table of the sweep was not written to a file: {error.strerror}", stacklevel=3)
