@@ -1,8 +1,10 @@
 """Rank agreement of two maps with many cells at chance: threshold, ceiling, ties, and that a wrong map fails."""
 
+import json
+
 import numpy as np
 import pytest
-from anisotropy import agreement
+from anisotropy import agreement, paths, published
 from scipy.stats import binom, rankdata, spearmanr
 
 TEST = 10_000
@@ -133,3 +135,24 @@ def test_what_is_not_a_pair_of_maps_is_refused():
         agreement.chance_threshold(100, 10, significance=0)
     with pytest.raises(ValueError, match="at_chance"):
         agreement.ceiling(10, 11)
+
+
+MAPS = paths.root() / "figures" / "laptop" / "01_fourier_bias" / "accuracy_maps.json"
+PUBLISHED = paths.data() / "published"
+
+
+@pytest.mark.skipif(not (PUBLISHED / "docs").exists(), reason="needs the published tables in data/published")
+def test_what_is_said_of_the_committed_map_is_true():
+    """The numbers that 01_fourier_bias states, from the map under figures/laptop."""
+    kept = json.loads(MAPS.read_text())
+    k = np.array(kept["frequencies"])
+    once = (k >= 0) | (k == k.min())  # their columns with kx < 0 are copies
+    theirs = published.fourier_accuracies(PUBLISHED).accuracy.sel(network="lenet", ky=k, kx=k).values[:, once]
+    found = agreement.compare(np.array(kept["lenet"])[:, once], theirs, test_samples=TEST)
+    itself = agreement.compare(theirs[k > 0], theirs[(k < 0) & (k > k.min())][::-1], test_samples=TEST)
+    assert found.tied >= NEEDED
+    assert found.difference <= 0.04
+    assert found.raw < found.ceiling < NEEDED
+    assert itself.raw < NEEDED  # the authors' map would not pass either
+    values = (found.raw, found.ceiling, itself.raw, found.tied, itself.tied)
+    assert values == pytest.approx((0.74, 0.79, 0.75, 0.94, 0.96), abs=0.006)
