@@ -88,6 +88,19 @@ def test_only_the_training_set_is_poisoned_and_the_probe_carries_other_classes()
     assert plain.probe is None
 
 
+def test_scrambled_carriers_take_the_content_away_and_tell_nothing():
+    spread = {}
+    for kind in (arms.poisoned, arms.scrambled):
+        images, labels = arms.prepare(kind(BASIS, 0, 0.05, label="x"), DIGITS).train
+        # the red channel carries classes 0 (-) and 3 (+) along NAD 0
+        seen = images[:, 0].flatten(1) @ BASIS[0].flatten()
+        spread[kind.__name__] = [float(seen[labels == t].std()) for t in (0, 3)], float(seen.std())
+    own, whole = spread["poisoned"]
+    assert max(own) < 1e-3 * whole  # the class is written there
+    own, whole = spread["scrambled"]
+    assert min(own) > 0.2 * whole
+
+
 def test_an_orthogonal_arm_is_the_same_problem_in_other_coordinates():
     plain = arms.prepare(arms.clean(), DIGITS)
     for arm in (arms.flipped(BASIS), arms.rotated(1024, seed=0), arms.permuted(BASIS, seed=0)):

@@ -49,6 +49,28 @@ def test_the_poisoned_training_set_is_separable_by_the_carriers_alone():
     assert float(((clean - 0.05).abs().argmin(1) == LABELS).double().mean()) < 0.5  # and not before
 
 
+def on_carriers(index, epsilon, images=None):
+    images, labels = (IMAGES, LABELS) if images is None else images
+    changed, pictures = interventions.poison(images, labels, BASIS, index, epsilon)
+    return changed.flatten(1) @ pictures.flatten(1).T, labels
+
+
+def test_linear_separability_is_decided_exactly():
+    """Where the content is below epsilon the nearest carrier is right; where it is not, hyperplanes can cross."""
+    points, labels = on_carriers(4, 100.0)
+    assert torch.equal(points.argmax(1), labels)
+    assert interventions.separable(points, labels)
+    # two classes on the lines z0 = 1 and z1 = 1, with points of each on both sides of the other
+    crossed = torch.tensor([[1.0, -5.0], [1.0, 5.0], [-5.0, 1.0], [5.0, 1.0]])
+    assert not interventions.separable(crossed, torch.tensor([0, 0, 1, 1]))
+    assert interventions.separable(crossed[:3], torch.tensor([0, 0, 1]))
+    exclusive_or = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    assert not interventions.separable(exclusive_or, torch.tensor([0, 0, 1, 1]))
+    assert interventions.separable(exclusive_or, torch.tensor([0, 1, 2, 3]))  # the corners of a square
+    with pytest.raises(ValueError, match="two classes"):
+        interventions.separable(exclusive_or, torch.zeros(4, dtype=torch.int64))
+
+
 def test_projection_onto_carriers_keeps_their_coefficients_and_nothing_else():
     pictures = interventions.carriers(BASIS, 0, classes=10, channels=3)
     seen = interventions.project(IMAGES, pictures)

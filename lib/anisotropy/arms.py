@@ -98,6 +98,21 @@ def poisoned(basis: torch.Tensor, index: int, epsilon: float, *, label: str, cla
     return Arm(label, identity | _version(), train=train, probe=probe)
 
 
+def scrambled(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
+    """Return the arm whose training images carry the carrier of a class drawn at random: no information.
+
+    Poisoning also takes the image's own coefficient away, which along early NADs is much of the picture. This arm takes
+    the same away, so what it costs is not the network's preference for the carrier.
+    """
+
+    def train(images, labels):
+        drawn = torch.randint(0, classes, labels.shape, generator=torch.Generator().manual_seed(1))
+        return interventions.poison(images, drawn, basis, index, epsilon, classes=classes)[0]
+
+    identity = {"kind": "scrambled", "basis": _hash(basis), "index": index, "epsilon": epsilon, "classes": classes}
+    return Arm(label, identity | _version(), train=train)
+
+
 def carriers_alone(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
     """Return the arm that is trained on poisoned images projected onto the carriers: all else is gone.
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anisotropy import paths
+from anisotropy import checks, paths
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
@@ -61,6 +61,10 @@ class Source:
     def __post_init__(self):
         if self.name not in ("cifar10", "digits"):
             raise ValueError(f"expected the images 'cifar10' or 'digits', got {self.name!r}")
+        checks.folder(self.root, "root")
+        for split in SPLITS:
+            if getattr(self, split) is not None:
+                checks.whole(getattr(self, split), f"the number of {split} images")
 
     def load(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images uint8 (n, 3, 32, 32) and labels int64 (n,) of "train" or "test"; kept in memory once read.
@@ -87,7 +91,7 @@ class Source:
 def _subset(source: Source, split: str):
     whole = load_digits(split) if source.name == "digits" else _whole(source.root, split, source.download)
     count = getattr(source, split)
-    if count is None:
+    if count in (None, len(whole[1])):
         return whole
     chosen = stratified(whole[1], count, seed=source.seed)
     return whole[0][chosen], whole[1][chosen]
@@ -117,7 +121,7 @@ def load(root: Path | str, split: str, *, download: bool = True) -> tuple[torch.
     """
     if split not in SPLITS:
         raise ValueError(f"expected the split 'train' or 'test', got {split!r}")
-    root = Path(root)
+    root = Path(checks.folder(root, "root"))
     if root.name in (BINARY_FOLDER, PYTHON_FOLDER):
         root = root.parent
     if (root / BINARY_FOLDER).is_dir():

@@ -4,7 +4,12 @@ Images are (n, C, H, W) floats. A basis is (D, 1, H, W), used on every channel b
 orthonormal. All functions are pure, on the device and in the dtype of the images.
 """
 
+import numpy as np
 import torch
+from scipy import sparse
+from scipy.optimize import linprog
+
+from anisotropy import checks
 
 NUMERICS = 1
 """Version of the numbers that these functions make; sweeps do not reuse results of another version."""
@@ -31,13 +36,20 @@ def carriers(basis: torch.Tensor, index: int, *, classes: int, channels: int) ->
     Raises:
         ValueError: if the basis has channels of its own, or fewer directions than the classes need.
     """
+    checks.tensor(basis, "a basis (K, 1, H, W)")
     if basis.ndim != 4 or basis.shape[1] != 1:
         raise ValueError(f"expected a basis (K, 1, H, W) for carriers in single channels, got {tuple(basis.shape)}")
+    classes, index = checks.whole(classes, "classes", 2), checks.whole(index, "index", 0)
     needed = -(-classes // (2 * channels))  # directions
     if classes < 2 or channels < 1 or not 0 <= index <= len(basis) - needed:
         raise ValueError(
             f"expected at least 2 classes, 1 channel and an index from 0 to {len(basis) - needed} ({classes} classes "
             f"in {channels} channels take {needed} of {len(basis)} directions), got index {index}"
+        )
+    norms = basis[index : index + needed].double().flatten(1).norm(dim=1)
+    if not bool(((norms - 1).abs() < 1e-3).all()):  # so that NaN is wrong
+        raise ValueError(
+            f"expected directions of unit norm for carriers, got norms {[round(float(n), 4) for n in norms]}"
         )
     pictures = basis.new_zeros(classes, channels, *basis.shape[2:])
     for t in range(classes):
@@ -71,11 +83,12 @@ def poison(
         ValueError: if shapes or values do not fit.
     """
     _check_images(images)
+    checks.tensor(labels, "labels")
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(f"expected int64 labels ({len(images)},), got {labels.dtype} {tuple(labels.shape)}")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(f"expected labels from 0 to {classes - 1}, got {int(labels.min())} to {int(labels.max())}")
-    if not epsilon > 0:
+    if not checks.number(epsilon, "epsilon") > 0:
         raise ValueError(f"expected a positive epsilon, got {epsilon}")
     _check_size(images, basis)
     pictures = carriers(basis.to(images), index, classes=classes, channels=images.shape[1])
@@ -95,9 +108,64 @@ def project(images: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
         (n, C, H, W), the orthogonal projections.
     """
     _check_images(images)
+    if checks.tensor(pictures, "pictures").ndim != 4 or pictures.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"expected pictures (T, {', '.join(map(str, images.shape[1:]))}) like the images, got "
+            f"{tuple(pictures.shape)}"
+        )
     u, s, _ = torch.linalg.svd(pictures.flatten(1).double().T, full_matrices=False)
     span = u[:, s > 1e-6 * s.max()].to(images)  # (C H W, rank); opposite carriers span one direction
     return ((images.flatten(1) @ span) @ span.T).view_as(images)
+
+
+def separable(coefficients: torch.Tensor, labels: torch.Tensor) -> bool:
+    """Return whether some linear classifier tells all classes apart, exactly: a linear program, not a fit.
+
+    It looks for weights w_t and offsets b_t with (w_y - w_t) x + b_y - b_t >= m for every sample x of class y and every
+    other class t, the largest m with all |w|, |b| <= 1; the classes are separable where m > 0.
+
+    Args:
+        coefficients: (n, F), such as those along carriers; a subset of some hundred samples will do to show that a set
+            is not separable.
+        labels: (n,) int64, consecutive from 0.
+
+    Returns:
+        Whether they are separable; a margin below 1e-7 standard deviations counts as none.
+
+    Raises:
+        ValueError: if shapes do not fit, or there is one class only.
+    """
+    points = coefficients.detach().double().cpu().numpy()
+    if points.ndim != 2 or labels.shape != coefficients.shape[:1] or len(labels.unique()) < 2:
+        raise ValueError(
+            f"expected coefficients (n, F) and labels (n,) of two classes or more, got {tuple(coefficients.shape)} and "
+            f"{tuple(labels.shape)} with {len(labels.unique())}"
+        )
+    points = np.c_[(points - points.mean(0)) / np.maximum(points.std(0), 1e-300), np.ones(len(points))]
+    classes, width = int(labels.max()) + 1, points.shape[1]
+    rows, columns, entries = [], [], []
+    count = 0
+    for t in range(classes):  # one block of constraints for each rival class
+        mine = np.flatnonzero(labels.cpu().numpy() != t)
+        number = count + np.arange(len(mine))
+        own = labels.cpu().numpy()[mine]
+        for feature in range(width):
+            rows += [number, number]
+            columns += [own * width + feature, np.full(len(mine), t * width + feature)]
+            entries += [-points[mine, feature], points[mine, feature]]
+        count += len(mine)
+    rows.append(np.arange(count))
+    columns.append(np.full(count, classes * width))  # the margin
+    entries.append(np.ones(count))
+    total = classes * width + 1
+    constraints = sparse.csr_array(
+        (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(count, total)
+    )
+    bounds = [(-1, 1)] * (total - 1) + [(0, None)]
+    found = linprog(-np.eye(total)[-1], A_ub=constraints, b_ub=np.zeros(count), bounds=bounds, method="highs")
+    if not found.success:
+        raise RuntimeError(f"the linear program was not solved: {found.message}")
+    return bool(found.x[-1] > 1e-7)
 
 
 def permute(images: torch.Tensor, basis: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -115,7 +183,7 @@ def permute(images: torch.Tensor, basis: torch.Tensor, order: torch.Tensor) -> t
         ValueError: if the basis is not complete and orthonormal, or `order` is no permutation.
     """
     rows = complete_rows(images, basis)
-    if sorted(order.tolist()) != list(range(len(rows))):
+    if sorted(checks.tensor(order, "an order").flatten().tolist()) != list(range(len(rows))):
         raise ValueError(f"expected a permutation of 0 ... {len(rows) - 1}, got {tuple(order.shape)} other numbers")
     return _linear(images, rows[order.cpu()].T @ rows)  # row vectors: x -> x (U_order)^T U
 
@@ -125,7 +193,7 @@ def flip(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
 
     Twice is the identity. Arguments, result and errors are those of `permute`.
     """
-    return permute(images, basis, torch.arange(len(basis)).flip(0))
+    return permute(images, basis, torch.arange(len(checks.tensor(basis, "a basis"))).flip(0))
 
 
 def rotate(images: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
@@ -180,6 +248,7 @@ def complete_rows(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
 
 
 def _check_images(images: torch.Tensor) -> None:
+    checks.tensor(images, "images")
     if images.ndim != 4 or not images.dtype.is_floating_point:
         raise ValueError(
             f"expected float images (n, C, H, W), such as cifar.to_unit gives, got {images.dtype} {tuple(images.shape)}"
@@ -187,6 +256,7 @@ def _check_images(images: torch.Tensor) -> None:
 
 
 def _check_size(images: torch.Tensor, basis: torch.Tensor) -> None:
+    checks.tensor(basis, "a basis")
     if basis.ndim != 4 or basis.shape[2:] != images.shape[2:] or basis.shape[1] not in (1, images.shape[1]):
         raise ValueError(
             f"expected a basis (D, 1, H, W) or (D, C, H, W) for images {tuple(images.shape)}, got {tuple(basis.shape)}"
@@ -195,5 +265,5 @@ def _check_size(images: torch.Tensor, basis: torch.Tensor) -> None:
 
 def _check_orthonormal(rows: torch.Tensor) -> None:
     error = float((rows.double() @ rows.double().T - torch.eye(len(rows), device=rows.device)).abs().max())
-    if error > 1e-3:
+    if not error <= 1e-3:  # so that NaN is wrong
         raise ValueError(f"expected orthonormal rows, got inner products off by {error:.2g}")
