@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from anisotropy import interventions
+from anisotropy import checks, interventions
 
 GROUPS = 10
 """Parts of the data whose scatter gives the standard errors."""
@@ -27,7 +27,12 @@ class Alignment:
     parts: np.ndarray
 
     def leading(self, k: int) -> float:
-        """Share of the energy in the first k directions."""
+        """Share of the energy in the first k directions.
+
+        Raises:
+            ValueError: k is out of range, or the classes do not differ beyond sampling noise.
+        """
+        self._check()
         return float(self._leading(self.energy, k))
 
     def leading_error(self, k: int) -> float:
@@ -37,6 +42,7 @@ class Alignment:
 
     def median_index(self) -> int:
         """Index of the direction up to which half of the energy lies; 0: all in the first."""
+        self._check()
         return int(np.searchsorted(np.cumsum(self.energy) / self.energy.sum(), 0.5))
 
     def score(self, eigenvalues) -> float:
@@ -45,10 +51,18 @@ class Alignment:
         1 where network or data have no preferred direction, more where the classes differ along directions to which
         fresh networks answer strongly, less where they differ along those to which they hardly do.
         """
-        values = np.asarray(eigenvalues, dtype=float)
+        self._check()
+        values = np.asarray(getattr(eigenvalues, "eigenvalues", eigenvalues), dtype=float)
         if values.shape != self.energy.shape:
             raise ValueError(f"expected one eigenvalue per direction, {len(self.energy)}, got {values.shape}")
         return float((values * self.energy).sum() / (values.mean() * self.energy.sum()))
+
+    def _check(self) -> None:
+        if not self.energy.sum() > 0:
+            raise ValueError(
+                f"the means of the classes do not differ beyond sampling noise (energy {self.energy.sum():.3g}): there "
+                "is nothing to align; take more images"
+            )
 
     def _leading(self, energy: np.ndarray, k: int) -> float:
         if not 1 <= k <= len(energy):
@@ -76,6 +90,9 @@ def measure(images: torch.Tensor, labels: torch.Tensor, basis: torch.Tensor, *, 
         ValueError: if shapes do not fit, the basis is incomplete, or a class is too small.
     """
     rows = interventions.complete_rows(images, basis)
+    checks.finite(images, "images")
+    checks.tensor(labels, "labels")
+    checks.whole(groups, "groups", 2)
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(f"expected int64 labels ({len(images)},), got {labels.dtype} {tuple(labels.shape)}")
     classes, counts = labels.unique(return_counts=True)

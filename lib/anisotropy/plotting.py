@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from anisotropy import checks
+
 COLOURS = {
     "logreg": "#000000",
     "lenet": "#E69F00",
@@ -35,7 +37,7 @@ def use_style() -> None:
 
 
 def _as_picture(values, what: str) -> np.ndarray:
-    picture = np.asarray(values, dtype=float)
+    picture = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
     if picture.ndim == 3 and picture.shape[0] == 1:
         picture = picture[0]
     if picture.ndim != 2:
@@ -54,6 +56,8 @@ def _bare(ax: Axes) -> Axes:
 def direction(ax: Axes, v) -> Axes:
     """Picture of one direction (H, W) in pixels: a diverging map, symmetric about 0."""
     picture = _as_picture(v, "a direction")
+    if not np.isfinite(picture).all():
+        raise ValueError("expected a direction of finite numbers, got NaN or infinity among them")
     limit = float(np.abs(picture).max()) or 1.0
     ax.imshow(picture, cmap="PuOr", vmin=-limit, vmax=limit)
     return _bare(ax)
@@ -78,6 +82,14 @@ def gallery(rows: dict[str, np.ndarray], indices, *, scale: float = 1.1) -> Figu
         The figure.
     """
     names, indices = list(rows), list(indices)
+    if not names or not indices:
+        raise ValueError(f"expected at least one network and one index, got {names} and {indices}")
+    for name in names:
+        if not hasattr(rows[name], "shape") or not -len(rows[name]) <= min(indices) <= max(indices) < len(rows[name]):
+            raise ValueError(
+                f"expected directions of {name!r} as an array (K, H, W) that has the indices {indices}, got "
+                f"{checks.described(rows[name])}"
+            )
     size = (scale * len(indices) + 1.0, 2 * scale * len(names) + 0.3)
     figure, axes = plt.subplots(2 * len(names), len(indices), figsize=size, squeeze=False)
     for r, name in enumerate(names):
@@ -93,5 +105,10 @@ def gallery(rows: dict[str, np.ndarray], indices, *, scale: float = 1.1) -> Figu
 
 def accuracy_map(ax: Axes, accuracies) -> Axes:
     """Map of accuracies (H, W) over the frequencies, frequency 0 in the centre, 50 to 100 % as in Fig. 1."""
-    ax.imshow(100 * _as_picture(accuracies, "a map of accuracies"), cmap="magma", vmin=50, vmax=100)
+    picture = _as_picture(accuracies, "a map of accuracies")
+    if np.nanmin(picture, initial=0.0) < 0 or np.nanmax(picture, initial=0.0) > 1:
+        raise ValueError(
+            f"expected accuracies as fractions from 0 to 1, got up to {np.nanmax(picture):.4g}; divide by 100"
+        )
+    ax.imshow(100 * picture, cmap="magma", vmin=50, vmax=100)
     return _bare(ax)
