@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks
+from anisotropy import checks, windows
 from anisotropy.readouts import Readout
 
 
@@ -100,6 +100,8 @@ def secant_rows(
 ) -> Tensor:
     """Central differences of size `step` along every pixel: rows (F, D) of the features, or (1, D) of the output.
 
+    The images differ from x in one pixel each, so the first layers are computed only where that reaches (`windows`).
+
     Args:
         network: from `prepare`; its dtype and device are used.
         x: evaluation point (C, H, W).
@@ -117,17 +119,28 @@ def secant_rows(
     dtype = next((p.dtype for p in network.parameters()), x.dtype)
     x = x.to(dtype)
     wanted = torch.tensor(pixels if pixels is not None else range(x.numel()), device=x.device)
-    columns = []
+    columns, make = [], windows.impulses
     with torch.no_grad():
         for block in wanted.split(chunk):
-            images = x.flatten().repeat(2 * len(block), 1)
-            each = torch.arange(len(block), device=x.device)
-            images[each, block] += step
-            images[each + len(block), block] -= step
-            images = images.view(-1, *x.shape).contiguous(memory_format=torch.channels_last)
-            plus, minus = features(images).float().chunk(2)
+            steps = torch.full((len(block),), step, dtype=dtype, device=x.device)
+            both = torch.cat([block, block]), torch.cat([steps, -steps])
+            try:
+                seen = features(make(x, *both))
+            except Exception:  # a network that takes no tensors but plain ones gets plain images, or fails on these
+                if make is _impulses:
+                    raise
+                make = _impulses
+                seen = features(make(x, *both))
+            plus, minus = seen.float().chunk(2)
             columns.append((plus - minus) / (2 * step))
     return _finite(torch.cat(columns).T.contiguous() * _scale(readout))
+
+
+def _impulses(x: Tensor, pixels: Tensor, values: Tensor) -> Tensor:
+    """As `windows.impulses`, as plain images."""
+    images = x.flatten().repeat(len(pixels), 1)
+    images[torch.arange(len(pixels), device=x.device), pixels] += values
+    return images.view(-1, *x.shape).contiguous(memory_format=torch.channels_last)
 
 
 def _scale(readout: Readout | None) -> float:
