@@ -119,6 +119,12 @@ def test_dask_without_a_scheduler_says_how_to_start_one(tmp_path):
         list(engines.run(f"dask:{tmp_path / 'none.json'}", square, [1]))
 
 
+def test_a_scheduler_file_is_found_from_the_folder_of_the_notebooks(scheduler_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(engines.paths, "root", lambda: Path(scheduler_file).parent)
+    monkeypatch.chdir(tmp_path)
+    assert list(engines.run(f"dask:{Path(scheduler_file).name}", square, [3])) == [(0, 9)]
+
+
 @pytest.mark.parametrize("name", ["", "parallel", "local", "local:0", "local:two", "dask:", "serial:2"])
 def test_unknown_engines_are_refused(name):
     with pytest.raises(ValueError, match="expected the engine 'serial', 'local:N'"):

@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
+from anisotropy import paths
+
 SINGLE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 ATTEMPTS_ALONE = 2
 """How often a unit may bring down a worker that runs nothing else before it is given up."""
@@ -32,7 +34,7 @@ def parse(engine: str) -> tuple[str, str]:
 
     Args:
         engine: "serial"; "local:N", N worker processes with one thread each; "dask:FILE", a scheduler file that
-            `dask scheduler --scheduler-file FILE` writes.
+            `dask scheduler --scheduler-file FILE` writes, looked for in the working directory and in the repository's.
 
     Returns:
         ("serial", ""), ("local", "N") or ("dask", "FILE").
@@ -171,6 +173,8 @@ def _die_with(parent):
 def _dask(scheduler_file, function, items):
     from distributed import Client, as_completed
 
+    if not os.path.exists(scheduler_file):  # a notebook runs in its own folder, its user in the repository's
+        scheduler_file = os.fspath(paths.resolve(scheduler_file))
     if not os.path.exists(scheduler_file):
         raise FileNotFoundError(
             f"no scheduler file {scheduler_file!r}; start one with: dask scheduler --scheduler-file {scheduler_file}"
