@@ -26,6 +26,16 @@ def test_every_subgroup_is_closed(group):
         assert tuple(composed.flatten().tolist()) in pictures
 
 
+@pytest.mark.parametrize("group", symmetries.SUBGROUPS)
+def test_average_is_the_mean_over_all_members(group):
+    a = torch.randn(32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    moved = [a[p][:, p] for p in (symmetries.permutation((2, 4, 4), s) for s in group)]
+    averaged = symmetries.average(a, (2, 4, 4), group)
+    torch.testing.assert_close(averaged, torch.stack(moved).mean(0), rtol=0, atol=1e-14)
+    with pytest.raises(ValueError, match="form a group"):
+        symmetries.average(a, (2, 4, 4), ("", "h", "t"))
+
+
 def test_average_commutes_with_every_symmetry_and_is_a_projection():
     a = torch.randn(18, 18, dtype=torch.float64)
     covariance = a @ a.T

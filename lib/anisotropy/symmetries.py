@@ -47,13 +47,22 @@ def permutation(shape: tuple[int, int, int], symmetry: str) -> Tensor:
 
 
 def average(covariance: Tensor, shape: tuple[int, int, int], group: Iterable[str]) -> Tensor:
-    """Mean of P C P^T over a group of symmetries, for a covariance (D, D)."""
+    """Mean of P C P^T over a group of symmetries, for a covariance (D, D).
+
+    The mean over a product of two subgroups is the mean over one of the mean over the other: three exchanges of rows
+    and columns serve the eight symmetries of the square.
+
+    Raises:
+        ValueError: the symmetries are not one of `SUBGROUPS`.
+    """
     group = tuple(group)
-    total = torch.zeros_like(covariance)
-    for symmetry in group:
+    if set(group) not in map(set, SUBGROUPS):
+        raise ValueError(f"expected symmetries that form a group, one of {SUBGROUPS}, got {group}")
+    flips = [g for g in ("h", "v", "hv") if g in group][:2]  # the third is the product of the others
+    for symmetry in (["t"] if "t" in group else []) + flips:
         p = permutation(shape, symmetry).to(covariance.device)
-        total += covariance[p][:, p]
-    return total / len(group)
+        covariance = (covariance + covariance.index_select(0, p).index_select(1, p)) / 2
+    return covariance
 
 
 GENERATORS = ("t", "h", "v", "hv")
