@@ -6,6 +6,7 @@ accuracies are not.
 """
 
 import base64
+import functools
 import json
 import math
 import re
@@ -25,7 +26,7 @@ from anisotropy.rendering import Unreadable
 from anisotropy.results import Figure, Result
 
 SIDE = 64  # pixels of a side that are shown of a picture; larger ones are averaged over blocks
-BUDGET = 220_000  # bytes of pictures for one network: some 200 directions of 32 x 32 pixels
+BUDGET = 150_000  # bytes of pictures for one network: some 150 directions of 32 x 32 pixels
 OTHERS = ("#D55E00", "#56B4E9", "#F0E442", "#8C6BB1", "#7F7F7F")
 """Colours of networks that are not the paper's: what is left of the palette, then two more."""
 
@@ -67,7 +68,7 @@ def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files:
     networks: dict[str, Network] = {}
     for name in plotting.LABELS:
         if name in nads.available():
-            _network(networks, name).nads = _nads(nads.load(name))
+            _network(networks, name).nads = _shipped(name)
     problems = []
     for result in results:
         for figure in result.figures.values():
@@ -84,7 +85,10 @@ def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files:
         mine[name] = network
     tables = []
     for path in sweep_files:
-        tables += _from_sweep(networks, mine, Path(path))
+        try:
+            tables += _from_sweep(networks, mine, read_sweep(Path(path)), Path(path).name)
+        except (KeyError, IndexError, TypeError, OverflowError) as error:
+            raise ValueError(f"{path}: not a sweep as sweeps.run or image_sweeps.run writes it: {error}") from error
     shown = [n.plain() for n in networks.values() if n.nads or n.maps or n.curves]
     return {"networks": shown, "tables": tables, "colours": _colours(), "problems": problems}
 
@@ -111,6 +115,11 @@ def indices(total: int, most: int) -> list[int]:
     start = leading[-1]
     later = [round(start + (total - 1 - start) * step**2.5) for step in steps]
     return sorted({*leading, *later})
+
+
+@functools.cache
+def _shipped(name: str) -> dict[str, Any]:
+    return _nads(nads.load(name))
 
 
 def _nads(found: nads.Nads) -> dict[str, Any]:
@@ -261,13 +270,14 @@ def _curve(places: Sequence[int], table: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _from_sweep(networks: dict[str, Network], mine: dict[str, Network], path: Path) -> list[dict[str, Any]]:
-    """Attach a sweep to its network; return it as a table where its runs are not one per direction."""
-    dataset = read_sweep(path)
-    name = str(dataset.coords["architecture"].item()) if "architecture" in dataset.coords else path.stem
+def _from_sweep(
+    networks: dict[str, Network], mine: dict[str, Network], dataset: xr.Dataset, label: str
+) -> list[dict[str, Any]]:
+    """Attach a sweep to its network; return it as a table where nothing says which directions its runs were along."""
+    name = str(dataset.coords["architecture"].item()) if "architecture" in dataset.coords else label
     network = mine.get(name) or _network(networks, _known(name))
     accuracy = dataset["test_accuracy"]
-    where = {"label": path.name, "figure": "", "samples": None}
+    where = {"label": label, "figure": "", "samples": None}
     if "test_samples" in dataset.coords and dataset.coords["test_samples"].ndim == 0:
         where["samples"] = int(dataset.coords["test_samples"])
     first = "direction" if "direction" in accuracy.dims else "arm"
@@ -279,7 +289,7 @@ def _from_sweep(networks: dict[str, Network], mine: dict[str, Network], path: Pa
         if along:
             network.curves.append({**where, **_curve([i for _, i in along], table[[r for r, _ in along]])})
         curve = _curve(range(len(labels)), table)
-        return [{"label": path.name, "network": network.label, "rows": labels, **curve}]
+        return [{"label": label, "network": network.label, "rows": labels, **curve}]
     if "ky" in dataset.coords and "kx" in dataset.coords:
         network.maps.append({**where, **_map(dataset["ky"].values, dataset["kx"].values, table)})
         return []
@@ -288,7 +298,7 @@ def _from_sweep(networks: dict[str, Network], mine: dict[str, Network], path: Pa
             network.curves.append({**where, **_curve(dataset.coords[coordinate].values.tolist(), table)})
             return []
     rows = [f"direction {i}" for i in range(len(table))]
-    return [{"label": path.name, "network": network.label, "rows": rows, **_curve(range(len(table)), table)}]
+    return [{"label": label, "network": network.label, "rows": rows, **_curve(range(len(table)), table)}]
 
 
 def read_sweep(path: Path) -> xr.Dataset:

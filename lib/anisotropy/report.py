@@ -20,7 +20,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from anisotropy import explorer, files, paths, presets, provenance, rendering, results
+from anisotropy import explorer, files, paths, presets, rendering, results
 from anisotropy.claims import FAILS, HOLDS, UNDECIDED, Claim
 from anisotropy.declarations import nearest
 from anisotropy.progress import duration
@@ -34,7 +34,7 @@ VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "undecided"}
 
 STATES = {
     FAILED: "The last run failed. Its copy ends where it did; figures and claims are those of an earlier run.",
-    INTERRUPTED: "The run did not end: what is here had been written before.",
+    INTERRUPTED: "Results without an executed copy: the run did not end, or the notebook was run by hand.",
     MISSING: "Not run yet.",
 }
 
@@ -158,14 +158,15 @@ def _hash(script: str) -> str:
 def _section(name: str, found: dict[str, Result], preset: str, folder: Path) -> dict[str, Any]:
     """What the page says of one notebook."""
     rendered, source, notes = None, None, []
-    for result in found.values():  # the preset asked for, else the next larger one that has a copy
-        if result.executed is None:
-            continue
+    copies = [(r.executed, r.preset, r) for r in found.values() if r.executed is not None]
+    for path, label, result in [*copies, *_as_committed(name, found)]:  # a larger preset's where the first has none
         try:
-            rendered, source = rendering.notebook(result.executed, name), result
+            rendered, source, shown = rendering.notebook(path, name), label, result
             break
         except Unreadable as error:
-            notes.append(f"{result.preset}: {error}")
+            notes.append(f"{label}: {error}")
+    else:
+        shown = None
     asked = found.get(preset)
     if asked is None or asked.state == MISSING:
         notes.append(f"Not run with the preset {preset}: make reproduce PRESET={preset} ONLY={name}")
@@ -180,13 +181,22 @@ def _section(name: str, found: dict[str, Result], preset: str, folder: Path) -> 
         "anchor": f"nb-{name}" if rendered else None,
         "check": rendered.check if rendered else None,
         "body": rendered.body if rendered else None,
-        "source": source.preset if source else None,
-        "state": source.state if source else MISSING,
-        "took": duration(source.seconds) if source and source.seconds is not None else None,
+        "source": source,
+        "state": shown.state if shown else (DONE if rendered else MISSING),
+        "took": duration(shown.seconds) if shown and shown.seconds is not None else None,
         "notes": notes,
         "rows": _rows(found),
         "figures": [_figure(figure, found, rendered, folder) for figure in _in_order(names, rendered)],
     }
+
+
+def _as_committed(name: str, found: dict[str, Result]) -> list[tuple[Path, str, None]]:
+    """The notebook itself, committed with the outputs of the preset quick, where that is one of those shown."""
+    try:
+        path = paths.notebooks() / f"{name}.ipynb"
+    except FileNotFoundError:
+        return []
+    return [(path, f"{presets.QUICK}, as committed", None)] if presets.QUICK in found and path.is_file() else []
 
 
 def _in_order(names: dict[str, None], rendered: Notebook | None) -> list[str]:
@@ -317,7 +327,7 @@ def _facts(found: list[Result]) -> dict[str, Any]:
     hardware = sorted({_hardware(_mapping(p, "hardware")) for p in passports} - {""})
     spent = [r.seconds for r in found if r.seconds is not None]
     return {
-        "done": sum(r.state == DONE for r in found),
+        "there": sum(r.state != MISSING for r in found),
         "all": len(found),
         "dates": " to ".join(dict.fromkeys([finished[0], finished[-1]])) if finished else "",
         "hardware": "; ".join(hardware),
@@ -330,8 +340,13 @@ def after(preset: str, output: Path | None) -> str:
     try:
         written = build(preset, output=output)
     except (NothingToShow, OSError, ValueError) as error:
-        return f"report: not written: {provenance.scrub(str(error))}"
+        return f"report: not written: {_said(error)}"
     return f"report: {written}"
+
+
+def _said(error: Exception) -> str:
+    """Message of an error, without the number of the system's."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -348,7 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         written = build(chosen.preset, output=chosen.output, nad_files=chosen.nads, sweep_files=chosen.sweep)
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_said(error)}", file=sys.stderr)
         return 2
     print(f"{written} ({written.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -459,7 +459,8 @@
       walk(nearest(steps(), Math.expm1(Math.max(0, Math.min(1, part)) * Math.log1p(last))));
     };
     svg.addEventListener("click", to);
-    holder.replaceChildren(svg);
+    const legend = series.map((s) => element("span", {}, element("i", { class: s.dashed ? "dashed" : "", style: `color: ${s.colour}` }), s.label));
+    holder.replaceChildren(svg, element("div", { class: "legend" }, ...legend));
   }
 
   function renderCharts(shown, index) {
@@ -470,10 +471,10 @@
       if (network.nads) {
         const values = network.nads.eigenvalues;
         const thin = Array.from(values.keys()).filter((i) => i < 64 || i % 8 === 0 || i === values.length - 1);
-        eigen.push({ colour, dashed: number === 1, x: thin, y: thin.map((i) => values[i] / values[0]), error: network.nads.errors && thin.map((i) => (i < 64 && Number.isFinite(network.nads.errors[i]) ? network.nads.errors[i] / values[0] : 0)) });
+        eigen.push({ label: network.label, colour, dashed: number === 1, x: thin, y: thin.map((i) => values[i] / values[0]), error: network.nads.errors && thin.map((i) => (i < 64 && Number.isFinite(network.nads.errors[i]) ? network.nads.errors[i] / values[0] : 0)) });
       }
       const curve = curveOf(network);
-      if (curve) accuracy.push({ colour, dashed: number === 1, marks: true, x: curve.index, y: curve.mean, error: curve.spread });
+      if (curve) accuracy.push({ label: network.label, colour, dashed: number === 1, marks: true, x: curve.index, y: curve.mean, error: curve.spread });
     });
     const names = shown.map((n) => n.label).join(" and ");
     const last = Math.max(...steps(), ...accuracy.flatMap((s) => s.x), 1);
