@@ -1,4 +1,4 @@
-"""The README cannot rot: each command on it is run, or checked by the tool's own dry run where it is expensive."""
+"""README and docs cannot rot: each command is run, or checked by the tool's own dry run where it is expensive."""
 
 import os
 import re
@@ -15,13 +15,22 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "figures" / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+DOCS = {page.name: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
+TEXTS = {"README.md": README, **DOCS}
+
+
+def blocks(language: str, text: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def prose(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
 def commands() -> list[str]:
-    lines = [line.split(" #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    inline = [c for c in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL)) if " " in c]
+    lines = [line for text in TEXTS.values() for block in blocks("sh", text) for line in block.splitlines()]
+    lines = [line.split(" #")[0].strip() for line in lines]
+    inline = [c for text in TEXTS.values() for c in re.findall(r"`([^`\n]+)`", prose(text)) if " " in c]
     tools = ("make ", "python ", ".venv/bin/", "conda ", "papermill ", "dask ", "pip ")
     return sorted({c for c in lines + inline if c and (c in lines or c.startswith(tools))})
 
@@ -47,8 +56,16 @@ def test_command(command, monkeypatch):
         for option in (w.partition("=")[0] for w in words if w.startswith("--")):
             assert option in shown, f"`dask {words[1]}` has no {option}"
     elif words[0] in ("srun", "sbatch"):  # Slurm is nowhere but on a cluster; what it starts is checked
-        inner = words[next(i for i, w in enumerate(words) if i and not w.startswith("-")) :]
-        test_command(shlex.join(inner), monkeypatch)
+        wrapped = [w.removeprefix("--wrap=") for w in words if w.startswith("--wrap=")]
+        inner = words[next((i for i, w in enumerate(words) if i and not w.startswith("-")), len(words)) :]
+        test_command(wrapped[0] if wrapped else shlex.join(inner), monkeypatch)
+    elif words[0] == "timeout":
+        assert words[1].isdigit()
+        test_command(shlex.join(words[2:]), monkeypatch)
+    elif words[0] == "rsync":  # the options and the store; there is no other machine here
+        assert words[1:3] == ["--archive", "--ignore-existing"]
+        stores = {presets.defaults(name).get("store") for name in declarations.available()}
+        assert words[-1].rstrip("/") in stores
     else:
         pytest.fail(f"the README says `{command}`: add how to check it")
 
@@ -65,18 +82,23 @@ def _make(words: list[str]) -> None:
     for line in done.stdout.splitlines():
         if "anisotropy.reproduce" in line:
             _reproduce(shlex.split(line)[3:])
+        elif "anisotropy.report" in line:
+            _report(shlex.split(line)[3:])
 
 
 def _python(words: list[str]) -> None:
     if words[:2] == ["-m", "anisotropy.reproduce"]:
         _reproduce(words[2:])
+    elif words[:2] == ["-m", "anisotropy.report"]:
+        _report(words[2:])
     elif words[:2] in (["-m", "venv"], ["-m", "pip"]):
         recipe = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv").replace(" --quiet", "")
         assert " ".join(words) in recipe, "not what `make setup` does"
     elif words[:2] == ["-m", "pytest"]:
-        assert " ".join(words) in (ROOT / "Makefile").read_text(), "not what `make test` does"
         folders = [word for word in words[2:] if not word.startswith("-")]
-        assert all((ROOT / folder).is_dir() for folder in folders)
+        assert all((ROOT / folder).exists() for folder in folders)
+        if not any(folder.endswith(".py") for folder in folders):
+            assert " ".join(words) in (ROOT / "Makefile").read_text(), "not what `make test` does"
         options = [word for word in words if word not in folders]
         if options[2:]:
             with tempfile.TemporaryDirectory() as empty:
@@ -93,31 +115,63 @@ def _reproduce(words: list[str]) -> None:
         assert reproduce.main([*words, "--dry-run"]) == 0
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python_block_runs(code, tmp_path):
-    """As a script in an empty folder."""
-    assert len([line for line in code.splitlines() if line]) <= 10  # as the heading says
-    script = tmp_path / "block.py"
-    script.write_text(code)
+def _report(words: list[str]) -> None:
+    shown = run("-m", "anisotropy.report", "--help")
+    for option in (w for w in words if w.startswith("--")):
+        assert option in shown, f"the report has no {option}"
+
+
+@pytest.mark.parametrize("page", [name for name, text in TEXTS.items() if blocks("python", text)])
+def test_python_of_a_page_runs(page, tmp_path):
+    """The blocks of a page one after the other, as a script in an empty folder; then the report of what they left."""
+    code = blocks("python", TEXTS[page])
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(code))
     environment = os.environ | {"MPLBACKEND": "Agg"}
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
+        [sys.executable, "-W", "error::UserWarning:anisotropy", str(script)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "mine.safetensors").stat().st_size > 0
+    if page != "your_network.md":
+        return
+    assert len([line for line in code[0].splitlines() if line]) <= 10  # as the heading says
+    score, flipped = (float(x) for x in re.findall(r"^(?:score|flipped): ([\d.]+)", done.stdout, re.MULTILINE))
+    assert score > 1 > flipped  # digits are smooth, and so is what this network sees
+    (table,) = (tmp_path / "my_sweeps").glob("*.nc")
+    assert f"one netCDF file of it all: {table.name}" in done.stdout
+    words = next(shlex.split(c)[1:] for c in commands() if "anisotropy.report --nads" in c)
+    words += ["--sweep", str(table.relative_to(tmp_path)), "--output", "figures"]
+    made = subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    page = (tmp_path / "figures" / "quick" / "index.html").read_text(encoding="utf-8")
+    assert "my network" in page
+
+
+def test_yaml_and_toml_of_the_docs_are_there():
+    """No block is of a language that no test looks at."""
+    for name, text in TEXTS.items():
+        assert set(re.findall(r"^```(\w+)", text, re.MULTILINE)) <= {"sh", "python"}, name
+
+
+def headings(text: str) -> set[str]:
+    """Anchors of a page, as GitHub makes them."""
+    found = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"""(?:src|href)=["']([^"']+)""", text)
-    headings = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
     for target in targets:
         if target.startswith("#"):
-            assert target[1:] in headings, target
+            assert target[1:] in headings(text), target
         elif not target.startswith(("https://", "mailto:")):
             path = page.parent / target.partition("#")[0]
             assert path.exists(), f"{page.name} links to {target}"
+            if anchor := target.partition("#")[2]:
+                assert anchor in headings(path.read_text(encoding="utf-8")), f"{page.name} links to {target}"
             if (ROOT / ".git").exists():  # there, but ignored, means: not in a reader's clone
                 listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", str(path)]
                 known = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -125,11 +179,14 @@ def test_links_lead_somewhere(page):
 
 
 def test_the_table_lists_every_notebook_and_its_presets():
-    rows = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\) \|.*\| ([\w, ]*) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\) \|(.*)\|$", README, re.MULTILINE)
     assert [name for name, _, _ in rows] == declarations.available()
-    for name, file, others in rows:
+    head = [cell.strip() for cell in re.search(r"^\| notebook \|(.*)\|$", README, re.MULTILINE)[1].split("|")]
+    for name, file, cells in rows:
         assert name == file
-        assert {presets.QUICK, *others.split(", ")} - {""} == set(presets.names(name))
+        costs = dict(zip(head, (cell.strip() for cell in cells.split("|")), strict=True))
+        having = {preset for preset in (presets.QUICK, "laptop", "paper") if costs[preset] not in ("", "-", "–")}
+        assert having == set(presets.names(name)), name
 
 
 def test_first_screen():
@@ -139,12 +196,35 @@ def test_first_screen():
     assert len(first.splitlines()) < 45
 
 
+def test_the_index_names_every_page():
+    targets = set(re.findall(r"\]\((\w+\.md)\)", DOCS["index.md"]))
+    assert targets == set(DOCS) - {"index.md"}
+    assert {f"docs/{name}" for name in targets} <= set(re.findall(r"\]\(([\w/]+\.md)\)", README))
+
+
 def test_named_functions_exist():
     """What the prose calls by name is there."""
     import importlib
 
-    for module, name in re.findall(
-        r"`(?:anisotropy\.)?(nads|claims|architectures|presets|passports|plotting)\.(?!json)(\w+)", README
-    ):
+    modules = sorted(path.stem for path in (ROOT / "lib" / "anisotropy").glob("[a-z]*.py"))
+    pattern = rf"`(?:anisotropy\.)?({'|'.join(modules)})\.(?!json|ipynb|py\b|yaml|md\b)(\w+)"
+    found = {pair for text in TEXTS.values() for pair in re.findall(pattern, prose(text))}
+    assert len(found) > 10
+    for module, name in sorted(found):
         assert hasattr(importlib.import_module(f"anisotropy.{module}"), name), f"{module}.{name}"
-    assert presets.QUICK in README
+
+
+def test_named_options_and_parameters_exist():
+    """Options of `reproduce`, and arguments of `nads.estimate` and `sweeps.run` that the prose gives values to."""
+    import inspect
+
+    from anisotropy import nads, sweeps
+
+    options = run("-m", "anisotropy.reproduce", "--help") + run("-m", "anisotropy.report", "--help")
+    for text in TEXTS.values():
+        for option in re.findall(r"`(--[\w-]+)[^`]*`", prose(text)):
+            assert option in options or option == "--nthreads", option
+    known = {*inspect.signature(nads.estimate).parameters, *inspect.signature(sweeps.run).parameters}
+    used = re.findall(r"`(\w+)=[\"\d(][^`]*`", prose(DOCS["your_network.md"]))
+    assert len(used) > 3
+    assert set(used) <= known
