@@ -185,7 +185,8 @@ def _response(found: nads.Nads) -> dict[str, Any]:
 def _from_figure(networks: dict[str, Network], result: Result, figure: Figure) -> None:
     """Take maps over the frequencies and curves along the NADs from a figure's numbers, where it has some."""
     numbers = figure.values
-    where = {"label": f"{result.notebook}, {result.preset}", "figure": figure.name}
+    label = f"{result.notebook}, {result.preset}"
+    where = {"label": label, "preset": result.preset, "figure": figure.name, "own": False}
     asked = figure.passport.get("parameters")
     samples = asked.get("test_samples") if isinstance(asked, dict) else None
     where["samples"] = samples if type(samples) is int and samples > 0 else None
@@ -277,7 +278,7 @@ def _from_sweep(
     name = str(dataset.coords["architecture"].item()) if "architecture" in dataset.coords else label
     network = mine.get(name) or _network(networks, _known(name))
     accuracy = dataset["test_accuracy"]
-    where = {"label": label, "figure": "", "samples": None}
+    where = {"label": label, "preset": "", "figure": "", "samples": None, "own": True}
     if "test_samples" in dataset.coords and dataset.coords["test_samples"].ndim == 0:
         where["samples"] = int(dataset.coords["test_samples"])
     first = "direction" if "direction" in accuracy.dims else "arm"

@@ -583,13 +583,19 @@
 
   /* ---------- begin ---------- */
 
+  // The reader's own come first: networks, then sweeps; else LeNet beside ResNet-18, with the largest results there are.
   const mine = networks.filter((n) => n.own);
-  state.a = mine.length ? mine[0].key : (find("lenet") || networks[0]).key;
-  state.b = mine.length > 1 ? mine[1].key : mine.length ? "lenet" : find("resnet18") ? "resnet18" : "";
+  const swept = networks.filter((n) => !n.own && [...n.maps, ...n.curves].some((m) => m.own));
+  const begin = [...mine, ...swept, ...["lenet", "resnet18"].map(find), ...networks].filter((n, i, all) => n && all.indexOf(n) === i);
+  state.a = begin[0].key;
+  state.b = begin.length > 1 ? begin[1].key : "";
   const first = (kind) => {
-    const ofMine = mine.flatMap((n) => n[kind]);
-    const all = ofMine.length ? ofMine : (find("lenet") || networks[0])[kind];
-    return all.length ? key(all[all.length - 1]) : "";
+    const own = networks.flatMap((n) => n[kind]).filter((m) => m.own).pop();
+    if (own) return key(own);
+    if (mine.length && kind === "maps") return "";
+    const all = [begin[0], find("lenet")].map((n) => (n ? n[kind] : [])).find((list) => list.length) || [];
+    const chosen = all.find((m) => m.preset === all[all.length - 1].preset);
+    return chosen ? key(chosen) : "";
   };
   state.layer = first("maps");
   state.curve = first("curves");
