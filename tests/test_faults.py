@@ -154,6 +154,24 @@ FAULTS = [
         "test_damaged_results_make_a_notebook_run_again",
     ),
     (
+        "corrupt results, in the report",
+        "claims, records, numbers, pictures cut short or of another kind",
+        "the file is named on the page; the rest is shown",
+        "test_report.py::test_a_damaged_file_is_named_and_the_rest_is_shown",
+    ),
+    (
+        "corrupt NADs or sweep of the reader's own, in the report",
+        "text, a folder, nothing in place of the file",
+        "refused, and the file is named; no page is written",
+        "test_report.py::test_a_file_of_the_reader_that_is_at_fault_stops_the_report",
+    ),
+    (
+        "a report that cannot be written",
+        "the write raises as on a full disk",
+        "a line says so; the earlier page and all results stay",
+        "test_report.py::test_a_page_that_cannot_be_written_leaves_the_earlier_one",
+    ),
+    (
         "corrupt checkpoint",
         "cut short, one byte changed, noise",
         "training begins anew, with the right numbers",
@@ -170,6 +188,12 @@ FAULTS = [
         "cut short, altered, NaN",
         "refused, and the file is named",
         "test_nads.py::test_files_that_cannot_be_are_named",
+    ),
+    (
+        "corrupt NADs, corrupt state of an estimate",
+        "one bit changed in its numbers",
+        "NADs are refused; the estimate starts afresh, with a warning",
+        "test_one_altered_byte_of_nads_is_noticed",
     ),
     (
         "corrupt state of an estimate",
@@ -392,7 +416,7 @@ first = run(folder)
 well = sorted(p.name for p in Path(folder, "quick", "01_well").glob("[!.]*"))
 open(freed, "w").close()
 os.unlink(folder + "/filler")
-second = run(folder)
+second = run(folder, "--no-report")
 left = sorted(p.name for p in Path(folder, "quick", "02_fills").iterdir())
 print(json.dumps({"first": first, "well": well, "second": second, "left": left}))
 ''', str(tmp_path / "freed"))  # fmt: skip
@@ -401,6 +425,7 @@ print(json.dumps({"first": first, "well": well, "second": second, "left": left})
     assert "02_fills: FAILED" in said
     assert "No space left on device" in said
     assert "Free some space there, or name a folder on another disk" in said
+    assert "report: not written" in said
     assert found["well"] == ["01_well.ipynb", "run.json"]
     code, said = found["second"]
     assert code == 0, said
@@ -439,7 +464,7 @@ def test_read_only_folders(tmp_path, monkeypatch):
     throwaway.write(notebooks, "01_well", "print(1)")
     disk.mkdir()
     filled = tmp_path / "fill.py"
-    filled.write_text(RUN + SWEEP + "sweep(sys.argv[1] + '/store'); print(run(sys.argv[1] + '/out'))")
+    filled.write_text(RUN + SWEEP + "sweep(sys.argv[1] + '/store'); print(run(sys.argv[1] + '/out', '--no-report'))")
     subprocess.run([sys.executable, str(filled), str(disk)], check=True, capture_output=True, timeout=120)
     found = on_disk(disk, "read-only", RUN + SWEEP + '''
 from anisotropy import nads
@@ -448,7 +473,7 @@ table = sweep(folder + "/store")
 used = len(made), bool(table.test_accuracy.notnull().all())
 said = [refused(sweep, folder + "/other"), refused(nads.load("logreg").save, folder + "/x.safetensors")]
 print(json.dumps({"used": used, "said": said, "made": len(made),
-                  "skipped": run(folder + "/out"), "refused": run(folder + "/out", "--force")}))
+                  "skipped": run(folder + "/out", "--no-report"), "refused": run(folder + "/out", "--force")}))
 ''')  # fmt: skip
     assert found["used"] == [0, True]
     for said in found["said"]:
@@ -570,7 +595,7 @@ def command(finished, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ANISOTROPY_NOTEBOOKS", str(finished / "notebooks"))
 
     def run(*arguments):
-        code = reproduce.main(["--output", str(tmp_path / "out"), *arguments])
+        code = reproduce.main(["--no-report", "--output", str(tmp_path / "out"), *arguments])
         return code, capsys.readouterr().out
 
     return tmp_path / "out" / "quick" / "01_one", run
@@ -680,6 +705,25 @@ def test_a_damaged_checkpoint_is_not_used(checkpoint):
             assert trained(path) == whole
 
 
+def test_one_altered_byte_of_nads_is_noticed(tmp_path):
+    net = architectures.factory("logreg", image_size=4)
+    path, state = tmp_path / "mine.safetensors", tmp_path / "state.safetensors"
+    whole = nads.estimate(net, networks=3, state=state)
+    for file in (whole.save(path), state):
+        content = file.read_bytes()
+        begin = 8 + int.from_bytes(content[:8], "little")  # of the numbers, behind the header
+        for position in np.random.default_rng(0).integers(begin, len(content), 40):
+            altered = bytearray(content)
+            altered[position] ^= 1
+            file.write_bytes(altered)
+            if file == path:
+                with pytest.raises(ValueError, match="was altered or damaged since"):
+                    nads.load(path)
+            else:
+                with pytest.warns(UserWarning, match="starting afresh"):
+                    assert torch.equal(nads.estimate(net, networks=3, state=state).eigenvalues, whole.eigenvalues)
+
+
 def test_a_checkpoint_of_another_network_is_refused(checkpoint):
     path, _ = checkpoint
     with pytest.raises(ValueError, match=r"(?s)expected a checkpoint of this training.*delete it or name another file"):
@@ -694,7 +738,7 @@ def test_two_runs_at_once(tmp_path):
     wait = f"import os, time\nopen({str(begun)!r}, 'w').close()\nwhile os.path.exists({str(begun)!r}): time.sleep(0.1)"
     throwaway.write(notebooks, "01_one", wait)
     environment = os.environ | {"ANISOTROPY_NOTEBOOKS": str(notebooks)}
-    line = [sys.executable, "-m", "anisotropy.reproduce", "--output", str(output)]
+    line = [sys.executable, "-m", "anisotropy.reproduce", "--no-report", "--output", str(output)]
     first = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         end = time.monotonic() + 60
