@@ -161,7 +161,7 @@ FAULTS = [
     ),
     (
         "corrupt NADs or sweep of the reader's own, in the report",
-        "text, a folder, nothing in place of the file",
+        "a pickle, a file cut short, nothing in its place",
         "refused, and the file is named; no page is written",
         "test_report.py::test_a_file_of_the_reader_that_is_at_fault_stops_the_report",
     ),
