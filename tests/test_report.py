@@ -241,6 +241,37 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(name, content, said):
     assert page.find("details", id="nb-02_other") is not None
 
 
+NASTY = [None, True, -1, 10**400, 1e308, float("nan"), float("inf"), "\ud800", "", [], [[]], {}, {"a": [None]}]
+
+
+@pytest.mark.parametrize("name", ["claims.json", "maps.passport.json", "curve.json", "maps.json", "run.json"])
+def test_no_value_of_a_wrong_type_or_size_stops_the_report(name, monkeypatch):
+    folder = leave("quick")
+    monkeypatch.setattr(rendering, "picture", lambda _: ("data:,", 1, 1))  # what is not asked here takes the time
+    monkeypatch.setattr(rendering, "notebook", lambda *_: rendering.Notebook("title", "body", "nb-01_one"))
+    monkeypatch.setattr(nads, "available", list)
+    whole = json.loads((folder / name).read_text())
+    first = whole["claims"][0] if name == "claims.json" else {}
+    places = [(whole, key) for key in whole] + [(first, key) for key in first]
+    places += [(whole[key], inner) for key in ("commit", "hardware") if key in whole for inner in whole[key]]
+    for place, key in places:
+        kept = place[key]
+        for value in NASTY:
+            place[key] = value
+            (folder / name).write_text(json.dumps(whole))
+            found = results.collect(paths.output(), "quick")
+            page = report.page("quick", {"quick": found}, explorer.data(found), folder.parent)
+            assert "only said by quick" in page or name == "claims.json"
+        place[key] = kept
+
+
+def test_a_character_that_no_file_can_hold_is_replaced():
+    folder = leave("quick")
+    content = (folder / "claims.json").read_text().replace("the map has a peak", "the map \\ud800 has a peak")
+    (folder / "claims.json").write_text(content)
+    assert read().find("th", string="the map ? has a peak") is not None
+
+
 def test_a_cut_picture_in_a_notebook_does_not_lose_it():
     whole = notebook()
     whole.cells[2].outputs[1].data["image/png"] = "iVBORw0KGgo="

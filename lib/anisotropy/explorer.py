@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from anisotropy import nads, plotting
 from anisotropy.rendering import Unreadable
-from anisotropy.results import Figure, Result
+from anisotropy.results import Figure, Result, finite
 
 SIDE = 64  # pixels of a side that are shown of a picture; larger ones are averaged over blocks
 BUDGET = 150_000  # bytes of pictures for one network: some 150 directions of 32 x 32 pixels
@@ -228,7 +228,8 @@ def _places(numbers: dict[str, Any]) -> list[tuple[int, int]]:
 
 def _integers(values: Any) -> bool:
     def whole(v):
-        return not isinstance(v, bool) and isinstance(v, (int, float)) and math.isfinite(v) and v == int(v)
+        number = finite(v)
+        return number is not None and number == int(number)
 
     return isinstance(values, list) and bool(values) and all(map(whole, values))
 
@@ -243,7 +244,7 @@ def _accuracies(values: Any, shape: tuple[int | None, ...], *, least: bool = Fal
     """
     try:
         table = np.array(values, dtype=float)  # texts such as "NaN" are numbers here
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     table = table[:, None] if table.ndim == 1 and shape[1] is None else table
     if table.ndim != 2 or (len(table) < shape[0] if least else len(table) != shape[0]):

@@ -75,7 +75,8 @@ def build(
     everything = [result for found in shown.values() for result in found]
     data = explorer.data(everything, nad_files, sweep_files)
     target = base / preset / NAME
-    files.write(target, page(preset, shown, data, target.parent))
+    text = page(preset, shown, data, target.parent)
+    files.write(target, text.encode("utf-8", "replace"))  # JSON can hold characters that no file can
     return target
 
 
@@ -274,9 +275,9 @@ def _passport(passport: dict[str, Any]) -> list[tuple[str, str]]:
     if not passport:
         return []
     commit, hardware = _mapping(passport, "commit"), _mapping(passport, "hardware")
-    state = {True: "", False: ", with changes that were not committed"}.get(commit.get("clean"), "")
-    seconds = passport.get("wall_seconds")
-    spent = f", {duration(seconds)} after the notebook began" if isinstance(seconds, (int, float)) else ""
+    state = ", with changes that were not committed" if commit.get("clean") is False else ""
+    seconds = results.finite(passport.get("wall_seconds"))
+    spent = f", {duration(seconds)} after the notebook began" if seconds is not None else ""
     not_ours = passport.get("not_ours")
     lines = {
         "preset": _text(passport.get("preset")),
@@ -295,8 +296,8 @@ def _passport(passport: dict[str, Any]) -> list[tuple[str, str]]:
 def _hardware(hardware: dict[str, Any]) -> str:
     parts = [_text(hardware.get("cpu"))]
     parts += [f"{hardware['cores']} cores"] if type(hardware.get("cores")) is int else []
-    memory = hardware.get("memory_gib")
-    parts += [f"{memory:g} GiB"] if isinstance(memory, (int, float)) else []
+    memory = results.finite(hardware.get("memory_gib"))
+    parts += [f"{memory:g} GiB"] if memory is not None else []
     gpus = hardware.get("gpu")
     parts += [_text(gpu) for gpu in gpus] if isinstance(gpus, list) else []
     return ", ".join(p for p in parts if p)

@@ -148,8 +148,7 @@ def read(folder: Path, notebook: str, preset: str) -> Result:
         result.state = INTERRUPTED
     if (folder / "run.json").exists():
         try:
-            spent = read_json(folder / "run.json").get("seconds")
-            result.seconds = float(spent) if isinstance(spent, (int, float)) and math.isfinite(spent) else None
+            result.seconds = finite(read_json(folder / "run.json").get("seconds"))
         except Unreadable as error:
             result.problems.append(str(error))
     return result
@@ -193,7 +192,7 @@ def _claims(path: Path, problems: list[str]) -> tuple[list[Claim], dict[str, Any
     for number, record in enumerate(records, 1):
         try:
             found.append(_claim(record))
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             problems.append(f"claims.json, claim {number} cannot be read: {error}")
     return found, content
 
@@ -225,6 +224,15 @@ def _number(value: Any, name: str) -> float:
     if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
         raise ValueError(f"{name}: expected a number, got {value!r}")
     return float(value)
+
+
+def finite(value: Any) -> float | None:
+    """A number from a file as a float, None where it is none or has no finite value."""
+    try:
+        found = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an integer beyond all floats
+        return None
+    return found if math.isfinite(found) else None
 
 
 def is_plain(name: str) -> bool:
