@@ -7,6 +7,7 @@ are shown beside those of the preset asked for, and say which they are.
 
 import argparse
 import base64
+import functools
 import hashlib
 import os
 import sys
@@ -130,12 +131,8 @@ def page(preset: str, shown: dict[str, list[Result]], data: dict[str, Any], fold
         for result in found:
             by_notebook.setdefault(result.notebook, {})[name] = result
     sections = [_section(name, found, preset, folder) for name, found in sorted(by_notebook.items())]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(WEB), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     scripts = {name: (WEB / f"{name}.js").read_text(encoding="utf-8") for name in ("theme", "explorer")}
-    return environment.get_template("template.html").render(
+    return _template().render(
         preset=preset,
         presets=list(shown),
         sections=sections,
@@ -150,6 +147,14 @@ def page(preset: str, shown: dict[str, list[Result]], data: dict[str, Any], fold
         hashes=" ".join(_hash(text) for text in scripts.values()),
         data=Markup(explorer.dumps({k: data[k] for k in ("networks", "colours")})),
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(WEB)
+    strict = {"autoescape": True, "undefined": jinja2.StrictUndefined}
+    environment = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **strict)
+    return environment.get_template("template.html")
 
 
 def _hash(script: str) -> str:
