@@ -140,15 +140,19 @@ class LowRankCovariance(_Sums):
 
     def factor(self, parts: slice = slice(None)) -> Tensor:
         """F (D, p) with C ~ F F^T, by the stabilised Nystroem formula."""
-        y = self.sums[parts].sum(0, dtype=torch.float64) / max(1, sum(self.counts[parts]))
-        omega = self.omega.double()
+        y = self.sums[parts].sum(0, dtype=torch.float64)
+        y /= max(1, sum(self.counts[parts]))
         shift = torch.finfo(torch.float32).eps * float(y.norm()) * 1e-2
-        y += shift * omega  # C + shift I is positive definite: noise near 0 cannot turn negative
-        core = omega.T @ y
-        del omega  # a third of what this needs at its peak, where D is large
+        y.add_(self.omega, alpha=shift)  # C + shift I is positive definite: noise near 0 cannot turn negative
+        # Block by block, since a second matrix of this size in float64 would double what this needs at its peak.
+        blocks = range(0, len(y), 4096)
+        core = sum(self.omega[i : i + 4096].T.double() @ y[i : i + 4096] for i in blocks)
         values, vectors = torch.linalg.eigh((core + core.T) / 2)
         keep = values > 1e-10 * values[-1]
-        return y @ (vectors[:, keep] / values[keep].sqrt())
+        root = vectors[:, keep] / values[keep].sqrt()
+        for i in blocks:
+            y[i : i + 4096, : root.shape[1]] = y[i : i + 4096] @ root
+        return y[:, : root.shape[1]]
 
     def eigen(self, parts: slice = slice(None)) -> Eigen:
         """Leading `rank` eigenvalues and eigenvectors of the sketched mean over some groups."""

@@ -89,13 +89,25 @@ def _finite(rows: Tensor) -> Tensor:
     return rows
 
 
+SMALL = 2**20
+"""Parameters below which a network is so cheap that more pixels share what a pass costs besides arithmetic."""
+
+
+def _chunk(given: int | None, network: nn.Module, x: Tensor, *, small: int) -> int:
+    """Images per pass: 64, or `small` for a small network, at 32 x 32 pixels; fewer where the image is larger."""
+    if given is not None:
+        return given
+    most = small if sum(p.numel() for p in network.parameters()) < SMALL else 64
+    return max(1, min(most, 2**18 // (x.shape[-2] * x.shape[-1])))
+
+
 def secant_rows(
     network: nn.Module,
     x: Tensor,
     *,
     step: float,
     readout: Readout | None = None,
-    chunk: int = 64,
+    chunk: int | None = None,
     pixels: range | None = None,
 ) -> Tensor:
     """Central differences of size `step` along every pixel: rows (F, D) of the features, or (1, D) of the output.
@@ -107,7 +119,7 @@ def secant_rows(
         x: evaluation point (C, H, W).
         step: half the size h of the dipole, in units of the input.
         readout: average over this read-out; None takes the network's output.
-        chunk: pixels per forward pass, 2 * chunk images.
+        chunk: pixels per forward pass, 2 * chunk images; None chooses by the sizes of network and image.
         pixels: some of the D pixels only, one column each; None takes all.
 
     Returns:
@@ -121,7 +133,7 @@ def secant_rows(
     wanted = torch.tensor(pixels if pixels is not None else range(x.numel()), device=x.device)
     columns, make = [], windows.impulses
     with torch.no_grad():
-        for block in wanted.split(chunk):
+        for block in wanted.split(_chunk(chunk, network, x, small=256)):
             steps = torch.full((len(block),), step, dtype=dtype, device=x.device)
             both = torch.cat([block, block]), torch.cat([steps, -steps])
             try:
@@ -154,7 +166,7 @@ def gradient_rows(
     readout: Readout | None = None,
     draws: int | None = None,
     generator: torch.Generator | None = None,
-    chunk: int = 64,
+    chunk: int | None = None,
 ) -> Tensor:
     """Gradients at x: rows (F, D) of all features, (draws, D) of random read-outs, or (1, D) of the output.
 
@@ -167,7 +179,7 @@ def gradient_rows(
         readout: average over this read-out; None takes the network's output.
         draws: random read-outs instead of all features.
         generator: draws them (CPU).
-        chunk: gradients per backward pass.
+        chunk: gradients per backward pass; None chooses by the size of the image.
     """
     features = _Features(network, readout)
     x = x.to(next((p.dtype for p in network.parameters()), x.dtype))
@@ -177,7 +189,7 @@ def gradient_rows(
         basis, _ = torch.linalg.qr(torch.randn(count, draws, generator=generator))
         weights = basis.T * math.sqrt(count / draws)
     rows = []
-    for block in weights.split(chunk):
+    for block in weights.split(_chunk(chunk, network, x, small=64)):
         images = x.expand(len(block), *x.shape).clone().requires_grad_()
         with torch.enable_grad():
             score = (features(images) * block.to(images)).sum()

@@ -44,7 +44,7 @@ def estimate(
     readout_draws: int | None = None,
     probes: int = 4,
     rank: int | None = None,
-    chunk: int = 64,
+    chunk: int | None = None,
     state: str | Path | None = None,
 ) -> Nads:
     """NADs of an architecture.
@@ -71,7 +71,7 @@ def estimate(
         readout_draws: gradient only: average over this many random orthogonal read-outs instead of all features.
         probes: mixed only: random parameter directions per network.
         rank: leading directions to return. Needed (default 50) where D is above 4,096: the covariance is sketched.
-        chunk: pixels (secant) or read-outs (gradient) per pass.
+        chunk: pixels (secant) or read-outs (gradient) per pass; None chooses by the sizes of network and image.
         state: file that the running sums are saved to; a killed run called again with the same arguments goes on from
             it with the same result, and a larger `networks` adds to it.
 
@@ -93,9 +93,9 @@ def estimate(
     checks.factory(factory)
     shape = _input_shape(factory, input_shape)
     _check(networks, method, at, shape, target)
-    for name, value in {"workers": workers, "probes": probes, "chunk": chunk, "max_networks": max_networks}.items():
+    for name, value in {"workers": workers, "probes": probes, "max_networks": max_networks}.items():
         checks.whole(value, name, 2 if name == "max_networks" else 1)
-    for name, value in {"rank": rank, "readout_draws": readout_draws}.items():
+    for name, value in {"rank": rank, "readout_draws": readout_draws, "chunk": chunk}.items():
         value is None or checks.whole(value, name)
     checks.whole(seed, "seed", 0)
     checks.number(step, "step")

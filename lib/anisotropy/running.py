@@ -36,7 +36,7 @@ class Response:
     readout: readouts.Readout | None
     draws: int | None
     probes: int
-    chunk: int
+    chunk: int | None
     dtype: torch.dtype
     device: str
     seed: int
