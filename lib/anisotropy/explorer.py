@@ -26,7 +26,7 @@ from anisotropy.rendering import Unreadable
 from anisotropy.results import Figure, Result, finite
 
 SIDE = 64  # pixels of a side that are shown of a picture; larger ones are averaged over blocks
-BUDGET = 150_000  # bytes of pictures for one network: some 150 directions of 32 x 32 pixels
+BUDGET = 120_000  # bytes of pictures for one network: some 120 directions of 32 x 32 pixels
 OTHERS = ("#D55E00", "#56B4E9", "#F0E442", "#8C6BB1", "#7F7F7F")
 """Colours of networks that are not the paper's: what is left of the palette, then two more."""
 
