@@ -1,6 +1,7 @@
 """README and docs cannot rot: each command is run, or checked by the tool's own dry run where it is expensive."""
 
 import functools
+import json
 import os
 import re
 import shlex
@@ -239,3 +240,22 @@ def test_named_options_and_parameters_exist():
     used = re.findall(r"`(\w+)=[\"\d(][^`]*`", prose(DOCS["your_network.md"]))
     assert len(used) > 3
     assert set(used) <= known
+
+
+def cost_rows() -> list[str]:
+    """The table of docs/laptop.md from what `benchmarks/nads.py` measured last."""
+    names = {"lenet": "LeNet", "vgg11": "VGG-11", "resnet18": "ResNet-18", "densenet121": "DenseNet-121"}
+    rows = json.loads((ROOT / "benchmarks" / "results" / "nads.json").read_text(encoding="utf-8"))["rows"]
+    return [
+        f"| {names[r['network']]} | {r['networks_naive']:,}, {r['networks']} | "
+        f"{r['seconds_per_network_naive']:.3g}, {r['seconds_per_network']:.2g} | "
+        f"{r['core_hours_naive']:.2g} core-hours, {60 * r['core_minutes']:.0f} s | {r['factor']:,.0f} × | "
+        f"{r['factor_fewer_networks']:,.0f} × {r['factor_cheaper_network']:.1f} |"
+        for r in rows
+        if r["network"] in names
+    ]
+
+
+def test_the_costs_are_those_that_were_measured():
+    shown = [line for line in DOCS["laptop.md"].splitlines() if line.startswith("|") and "core-hours," in line]
+    assert shown == cost_rows()
