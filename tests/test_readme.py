@@ -249,7 +249,7 @@ def cost_rows() -> list[str]:
     return [
         f"| {names[r['network']]} | {r['networks_naive']:,}, {r['networks']} | "
         f"{r['seconds_per_network_naive']:.3g}, {r['seconds_per_network']:.2g} | "
-        f"{r['core_hours_naive']:.2g} core-hours, {60 * r['core_minutes']:.0f} s | {r['factor']:,.0f} × | "
+        f"{r['core_hours_naive']:.3g} core-hours, {60 * r['core_minutes']:.0f} s | {r['factor']:,.0f} × | "
         f"{r['factor_fewer_networks']:,.0f} × {r['factor_cheaper_network']:.1f} |"
         for r in rows
         if r["network"] in names
