@@ -6,15 +6,12 @@ import pickle
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
 
 from anisotropy import files
-
-if TYPE_CHECKING:
-    from anisotropy.training import LossWatch
 
 SECONDS = 60
 """Least time between two checkpoints: what a kill can cost, and how little writing them costs."""
@@ -37,7 +34,7 @@ class Checkpoint:
         network: being trained.
         optimiser: of the network.
         generator: of the order of the samples.
-        watch: of the losses.
+        watch: of the losses, `training.LossWatch`: its attributes are saved, except `recipe`.
         seconds: least time between two files.
     """
 
@@ -49,7 +46,7 @@ class Checkpoint:
         network: nn.Module,
         optimiser: torch.optim.Optimizer,
         generator: torch.Generator,
-        watch: "LossWatch",
+        watch: Any,
         seconds: float = SECONDS,
     ):
         self.path, self.identity, self.seconds = path and Path(path), identity, seconds
