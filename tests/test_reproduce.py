@@ -366,6 +366,7 @@ def test_estimates():
     assert progress.time_left([1.0], 0.0, 4, []) is None  # nothing to judge by
     assert progress.time_left([10.0, 20.0], 5.0, 4, [10.0, 20.0, 30.0, 40.0]) == pytest.approx(65)
     assert progress.time_left([20.0, 40.0], 0.0, 4, [10.0, 20.0, 30.0, 40.0]) == pytest.approx(140)  # half the speed
+    assert progress.time_left([10.0], 51.0, 4, [10.0, 20.0, 30.0, 40.0]) is None  # the last run tells nothing
     assert progress.time_left([10.0] * 4, 0.0, 8, []) == pytest.approx(40 / 4.5 * 3.5)
 
 

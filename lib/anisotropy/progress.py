@@ -24,12 +24,15 @@ def time_left(done: list[float], running: float, cells: int, previous: list[floa
         running: seconds since the current cell began.
         cells: number of code cells.
         previous: seconds of the cells in the last run, which weigh the cells; empty where there was none. Its pace is
-            scaled by how the cells done so far compare with it, once they took ten seconds.
+            scaled by how the cells done so far compare with it, once they took ten seconds. A cell that takes far
+            longer than in that run (which found its results in a store, say) shows that it tells nothing.
     """
     if len(previous) == cells and sum(previous) > 0:
         before = sum(previous[: len(done)])
         pace = sum(done) / before if before > 10 else 1.0
         current = previous[len(done)] if len(done) < cells else 0.0
+        if running > 2 * pace * current + 10:
+            return None
         return max(pace * current - running, 0.0) + pace * sum(previous[len(done) + 1 :])
     spent = sum(done) + running
     if len(done) < cells / 2 or spent < 10:
