@@ -80,29 +80,24 @@ class Windows(Tensor):
         """Rectangles (n, C, height, width), channels last, one of each image, `fill` where they leave the map."""
         n, channels, rows, columns = self.shape
         inner = self.patch.shape[2:]
-        in_map, at, in_window, within = [], [], [], []
-        for start, size, origin, length, limit in (
-            (top, height, self.top, inner[0], rows),
-            (left, width, self.left, inner[1], columns),
-        ):
-            where = start[:, None] + np.arange(size)
-            offset = where - origin[:, None]
-            in_map.append((where >= 0) & (where < limit))
-            in_window.append((offset >= 0) & (offset < length))
-            at.append(where)
-            within.append(offset)
         outside = rows * columns  # the row of the table that holds `fill`; the windows follow it
-        window = (np.arange(n) * inner[0] * inner[1])[:, None] + within[0] * inner[1] + outside + 1
-        index = np.where(
-            in_map[0][:, :, None] & in_map[1][:, None, :],
-            (at[0] * columns)[:, :, None] + at[1][:, None, :],
-            outside,
+        # Beyond the map an axis alone reaches `outside`, so that any sum with it is cut down to that row.
+        y, x = (
+            np.where((where < 0) | (where >= limit), outside, where * stride).astype(np.int32)
+            for where, limit, stride in (
+                (top[:, None] + np.arange(height), rows, columns),
+                (left[:, None] + np.arange(width), columns, 1),
+            )
         )
-        np.copyto(
-            index,
-            window[:, :, None] + within[1][:, None, :],
-            where=in_window[0][:, :, None] & in_window[1][:, None, :],
-        )
+        index = np.minimum(y[:, :, None] + x[:, None, :], outside).reshape(n, height * width)
+        y, x = (self.top - top)[:, None] + np.arange(inner[0]), (self.left - left)[:, None] + np.arange(inner[1])
+        inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+        place = (np.arange(n) * height * width)[:, None, None] + (y * width)[:, :, None] + x[:, None, :]
+        entry = np.arange(outside + 1, outside + 1 + inside.size, dtype=np.int32).reshape(inside.shape)
+        if inside.all():
+            index.ravel()[place] = entry
+        else:
+            index.ravel()[place[inside]] = entry[inside]
         pieces = (_rows(self.background), self.patch.new_full((1, channels), fill), _rows(self.patch))
         chosen = torch.cat(pieces).index_select(0, torch.from_numpy(index.ravel()).to(self.device))
         return chosen.view(n, height, width, channels).permute(0, 3, 1, 2)
