@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import torch
-from anisotropy import architectures, dipoles, directions, files, nads, paths, provenance, readouts, sweeps
+from anisotropy import architectures, dipoles, directions, files, nads, paths, provenance, readouts, sweeps, units
 from anisotropy.training import Recipe
 
 PLAIN = 10_000
@@ -101,7 +101,7 @@ def step_map(output: Path, device: str) -> None:
     found = known(device)
     with tempfile.TemporaryDirectory() as store:
         sweeps.run(factory, basis[:1], store=f"{store}/warm", **amounts)
-        for label, rows, block in (("one at a time", single, 1), ("stacked", stack, sweeps.STACK)):
+        for label, rows, block in (("one at a time", single, 1), ("stacked", stack, units.STACK)):
             begin = synchronise(device)
             sweeps.run(factory, basis[:rows], block=block, store=f"{store}/{block}", **amounts)
             found[label] = (synchronise(device) - begin) / rows

@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks, windows
+from anisotropy import checks, memory, windows
 from anisotropy.readouts import Readout
 
 
@@ -92,11 +92,19 @@ def _finite(rows: Tensor) -> Tensor:
 SMALL = 2**20
 """Parameters below which a network is so cheap that more pixels share what a pass costs besides arithmetic."""
 
+ON_GPU = 512
+"""Pixels of one pass on a GPU at most: launches cost little there once a thousand images share them."""
+
 
 def _chunk(given: int | None, network: nn.Module, x: Tensor, *, small: int) -> int:
-    """Images per pass: 64, or `small` for a small network, at 32 x 32 pixels; fewer where the image is larger."""
+    """Images per pass at 32 x 32 pixels: 64, or `small` for a small network; fewer where the image is larger.
+
+    A GPU takes as many as its memory holds, up to `ON_GPU`.
+    """
     if given is not None:
         return given
+    if x.is_cuda:
+        return memory.fitting(memory.free(x.device), 2 * memory.made_by(network, x[None]), ON_GPU)
     most = small if sum(p.numel() for p in network.parameters()) < SMALL else 64
     return max(1, min(most, 2**18 // (x.shape[-2] * x.shape[-1])))
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional
 
-from anisotropy.training import LossWatch, Outcome, Recipe, check_data, train
+from anisotropy.training import MEASURED_AT_ONCE, LossWatch, Outcome, Recipe, check_data, train
 
 _NEEDS_OWN_STATE = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
 METHODS = ("auto", "single", "stacked")
@@ -148,7 +148,7 @@ def _descend(parameters, gradients, momenta, recipe, rate, running):
         p.copy_(torch.where(running.view(shape), p - rate * change, p))
 
 
-def _measure(skeleton, parameters, buffers, recipe, batch_size=1000):
+def _measure(skeleton, parameters, buffers, recipe, batch_size=MEASURED_AT_ONCE):
     skeleton.eval()
     dtype = torch.float64 if recipe.dtype == "float64" else torch.float32
 

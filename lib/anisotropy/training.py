@@ -15,6 +15,9 @@ from anisotropy.checkpoints import Checkpoint
 NUMERICS = 1
 """Version of the numbers that `train` makes from given inputs; sweeps do not reuse results of another version."""
 
+MEASURED_AT_ONCE = 1000
+"""Samples per pass when a network is measured."""
+
 SCHEDULES = ("linear", "constant")
 DTYPES = ("float32", "bfloat16", "float64")
 
@@ -210,7 +213,7 @@ def evaluate(
     labels: torch.Tensor,
     recipe: Recipe | None = None,
     *,
-    batch_size: int = 1000,
+    batch_size: int = MEASURED_AT_ONCE,
 ) -> tuple[float, float]:
     """Return accuracy and mean cross entropy of a network in eval mode; its mode is restored.
 

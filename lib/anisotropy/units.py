@@ -1,20 +1,26 @@
 """The unit of work of a sweep over D(v): one network trained for one direction and seed; what its result depends on."""
 
 import hashlib
+import math
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from anisotropy import architectures, checks, resumable, separable, stacked, training
+from anisotropy import architectures, checks, memory, resumable, separable, stacked, training
 from anisotropy.training import Recipe
 
 NUMERICS = [1, separable.NUMERICS, training.NUMERICS]
 """Versions of the code that the stored numbers come from: of this module, of the data, of the training."""
 
 RESULTS = ("test_accuracy", "train_accuracy", "test_loss", "train_loss", "steps_to_threshold", "diverged", "seconds")
+
+STACK = 64
+"""Networks trained at once at most, on a GPU and where they can be stacked."""
 
 Unit = tuple[int, torch.Tensor, int]
 """Number of the direction in the sweep, the direction (C, H, W), seed."""
@@ -63,6 +69,17 @@ class Job:
             return False
         return stacked.can_stack([architectures.build(self.factory, 0)], self.recipe)
 
+    def at_once(self, shape: tuple[int, ...]) -> int:
+        """Return how many networks for images (C, H, W) to train at once: 1, or what the GPU has memory for now."""
+        if not self.together():
+            return 1
+        width = 8 if self.recipe.dtype == "float64" else 4
+        made = memory.activations(self.factory, shape) * width // 4
+        # A training step keeps what its images make, and the gradients of it; a pass that measures, what it made.
+        passes = max(3 * self.recipe.batch_size, training.MEASURED_AT_ONCE) * made
+        data = (self.train_samples + self.test_samples) * math.prod(shape) * width
+        return memory.fitting(memory.free(self.device), data + passes, STACK)
+
     def sample(self, role: str, direction: torch.Tensor, seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the "train" or "test" set of a unit."""
         return separable.sample(
@@ -77,14 +94,27 @@ class Job:
         )
 
     def compute(self, units: list[Unit]) -> list[dict]:
-        """Train the networks of some units, stacked if there are several, and return plain results."""
+        """Train the networks of some units, stacked if there are several, and return plain results.
+
+        Where the memory of a GPU does not hold them all, each half of them gets its turn.
+        """
+        try:
+            return self._compute(units)
+        except torch.OutOfMemoryError:
+            if len(units) == 1:
+                raise
+        torch.cuda.empty_cache()  # here, where the error and what it held on to are gone
+        half = len(units) // 2
+        return self.compute(units[:half]) + self.compute(units[half:])
+
+    def _compute(self, units: list[Unit]) -> list[dict]:
         start = time.perf_counter()
         with resumable.one_thread(self.device):
             keys = [(direction, seed) for _, direction, seed in units]
             networks = [architectures.build(self.factory, seed_of("network", *key)) for key in keys]
             generators = [torch.Generator().manual_seed(seed_of("order", *key)) for key in keys]
-            x, y = _stack([self.sample("train", *key, self.train_samples) for key in keys])
-            test_x, test_y = _stack([self.sample("test", *key, self.test_samples) for key in keys])
+            x, y = self._samples("train", keys, self.train_samples)
+            test_x, test_y = self._samples("test", keys, self.test_samples)
             outcomes = stacked.train_many(
                 networks, x, y, self.recipe, generators=generators, test_inputs=test_x, test_labels=test_y
             )
@@ -95,10 +125,27 @@ class Job:
             for outcome in outcomes
         ]
 
+    def _samples(
+        self, role: str, keys: list[tuple[torch.Tensor, int]], count: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs (N, n, C, H, W) and labels (N, n) of the units with these directions and seeds.
 
-def _stack(sets: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs, labels = zip(*sets, strict=True)
-    return torch.stack(inputs), torch.stack(labels)
+        Each set is drawn on the CPU by one thread, whatever the device, so that results do not depend on it; a GPU
+        would wait longer for 64 sets than it trains on them, so that as many are drawn at a time as there are cores.
+        """
+        if len(keys) == 1:
+            inputs, labels = self.sample(role, *keys[0], count)
+            return inputs[None], labels[None]
+        dtype = torch.float64 if self.recipe.dtype == "float64" else torch.float32
+        inputs = torch.empty(len(keys), count, *keys[0][0].shape, dtype=dtype, device=self.device)
+        labels = torch.empty(len(keys), count, dtype=torch.int64, device=self.device)
+
+        def draw(i: int) -> None:
+            inputs[i], labels[i] = self.sample(role, *keys[i], count)
+
+        with ThreadPoolExecutor(min(len(keys), os.cpu_count() or 1)) as pool:
+            list(pool.map(draw, range(len(keys))))  # the list raises what a thread raised
+        return inputs, labels
 
 
 def rounded(directions: torch.Tensor) -> torch.Tensor:
