@@ -3,13 +3,14 @@
     python benchmarks/gpu.py OUTPUT [--seconds 540] [--steps tests nads map scaling sweeps] [--device cuda]
 
 `tests`: the same seeds give the same science on CPU and GPU. `nads`: seconds per network of the five networks in three
-precisions with the error of each against float32, and the total for NADs of published precision. `map`: LeNet's 1,024
-directions, stacked against one network at a time on some of them. `scaling` and `sweeps`: the benchmarks of these names
-on the GPU. A step begins only while less than half of `--seconds` is gone, or if it is the first. `--device cpu` runs
+precisions, from windows and from whole images, with the error of each against float32, and the total for NADs of
+published precision, in one process and in four. `map`: LeNet's 1,024 directions, stacked against one network at a time
+on some of them. `scaling` and `sweeps`: the benchmarks of these names on the GPU. A step begins only while less than half of `--seconds` is gone, or if it is the first. `--device cpu` runs
 tiny versions, to see that the script works where there is no GPU.
 """
 
 import argparse
+import itertools
 import json
 import math
 import subprocess
@@ -17,12 +18,28 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import torch
-from anisotropy import architectures, dipoles, directions, files, nads, paths, provenance, readouts, sweeps, units
+from anisotropy import (
+    architectures,
+    dipoles,
+    directions,
+    files,
+    nads,
+    paths,
+    provenance,
+    readouts,
+    sweeps,
+    units,
+    windows,
+)
 from anisotropy.training import Recipe
 
 PLAIN = 10_000
+IMAGES = {"windows": windows.impulses, "whole": dipoles._impulses}
+"""Cutting windows out costs launches and index tables, which a GPU may spend better on whole images."""
+
 NETWORKS = ("logreg", "lenet", "vgg11", "resnet18", "densenet121")
 
 
@@ -40,7 +57,7 @@ def precisions(device: str) -> dict[str, tuple[torch.dtype, bool]]:
 
 def step_nads(output: Path, device: str) -> None:
     """Seconds per network, error of the arithmetic, total for the precision of 10,000 plain samples (top 50)."""
-    rows = []
+    rows, totals = [], {}
     small = device == "cpu"
     for name in NETWORKS[:2] if small else NETWORKS:
         factory = architectures.factory(name)
@@ -53,13 +70,14 @@ def step_nads(output: Path, device: str) -> None:
         reference = None
         for label, (dtype, tf32) in precisions(device).items():
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-            for chunk in (64,) if small else (64, 256, 1024):
+            for chunk, made in itertools.product((64,) if small else (64, 256, 1024), IMAGES):
                 times = []
                 for index in range(3):  # the first warms up
                     begin = synchronise(device)
                     network = dipoles.prepare(architectures.build(factory, 0, index % 2), dtype, device)
                     drawn = synchronise(device)
-                    found = dipoles.secant_rows(network, x, step=100.0, readout=readout, chunk=chunk)
+                    with mock.patch.object(windows, "impulses", IMAGES[made]):
+                        found = dipoles.secant_rows(network, x, step=100.0, readout=readout, chunk=chunk)
                     times.append((drawn - begin, synchronise(device) - drawn))
                 rows_of = found.double().cpu()  # of network 0
                 reference = rows_of if reference is None else reference
@@ -69,6 +87,7 @@ def step_nads(output: Path, device: str) -> None:
                         "network": name,
                         "precision": label,
                         "chunk": chunk,
+                        "images": made,
                         "seconds_weights": weights,
                         "seconds_passes": passes,
                         "error_of_rows": float((rows_of - reference).norm() / reference.norm()),
@@ -81,14 +100,19 @@ def step_nads(output: Path, device: str) -> None:
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, True  # torch's defaults
     if small:
         return
-    begin = synchronise(device)  # the real thing, in one go
-    for name in NETWORKS:
-        count = max(row["networks"] for row in rows if row["network"] == name)
-        nads.estimate(architectures.factory(name), networks=count, dtype="bfloat16", device=device, progress=False)
-        total = synchronise(device) - begin
-        record = {**known(device), "rows": rows, "total_seconds_until": {name: total}, "dtype": "bfloat16"}
-        files.write_json(output / "gpu-nads.json", record)
-        print(f"NADs of published precision up to {name}: {total:.1f} s", flush=True)
+    for workers in (1, 4):  # the real thing, in one go; several processes draw weights while others compute
+        begin, until = synchronise(device), {}
+        for name in NETWORKS:
+            count = max(row["networks"] for row in rows if row["network"] == name)
+            nads.estimate(
+                architectures.factory(name), networks=count, dtype="bfloat16", device=device, workers=workers,
+                progress=False,
+            )  # fmt: skip
+            until[name] = synchronise(device) - begin
+            totals = {**totals, f"workers {workers}": until}
+            record = {**known(device), "rows": rows, "seconds_until": totals, "dtype": "bfloat16"}
+            files.write_json(output / "gpu-nads.json", record)
+        print(f"NADs of published precision, {workers} processes: {until[NETWORKS[-1]]:.1f} s", flush=True)
 
 
 def step_map(output: Path, device: str) -> None:

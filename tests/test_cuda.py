@@ -7,7 +7,7 @@ those; they are far below what another seed changes.
 
 import pytest
 import torch
-from anisotropy import architectures, directions, nads, subspaces, sweeps, windows
+from anisotropy import architectures, directions, memory, nads, subspaces, sweeps, windows
 from anisotropy.training import Recipe
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -26,6 +26,21 @@ def test_nads(name, method):
     assert float((first - second).norm() / first.norm()) < 0.01
     assert subspaces.overlap(cpu.directions, gpu.directions, 5) > 0.99
     assert subspaces.overlap(cpu.directions, other.directions, 5) < 0.98  # what a seed changes
+
+
+def test_several_processes_share_the_gpu():
+    factory = architectures.factory("lenet")
+    one, two = (nads.estimate(factory, networks=4, device="cuda", workers=w, progress=False) for w in (1, 2))
+    assert subspaces.overlap(one.directions, two.directions, 5) > 0.999
+
+
+def test_what_is_free_bounds_what_is_done_at_once():
+    free = memory.free("cuda")
+    assert 0 < free <= torch.cuda.get_device_properties(0).total_memory
+    held = torch.empty(2**28, dtype=torch.uint8, device="cuda")
+    assert memory.free("cuda") <= free - 2**28 + 2**22
+    del held
+    assert memory.free("cuda") >= free - 2**22  # what torch keeps for itself is not lost
 
 
 def test_windows_on_the_gpu_are_whole_images():

@@ -66,7 +66,7 @@ def stream(factory, response: Response, indices: range, workers: int) -> Iterato
 
     def work(index: int) -> np.ndarray:
         torch.set_num_threads(1)
-        return response.rows(factory, index).numpy()
+        return response.rows(factory, index).cpu().numpy()
 
     # joblib replaces a worker whose memory has grown, and says so; networks of changing size make it grow.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
