@@ -5,8 +5,9 @@
 `tests`: the same seeds give the same science on CPU and GPU. `nads`: seconds per network of the five networks in three
 precisions, from windows and from whole images, with the error of each against float32, and the total for NADs of
 published precision, in one process and in four. `map`: LeNet's 1,024 directions, stacked against one network at a time
-on some of them. `scaling` and `sweeps`: the benchmarks of these names on the GPU. A step begins only while less than half of `--seconds` is gone, or if it is the first. `--device cpu` runs
-tiny versions, to see that the script works where there is no GPU.
+on some of them. `scaling` and `sweeps`: the benchmarks of these names on the GPU. A step begins only while less than
+half of `--seconds` is gone, or if it is the first. `--device cpu` runs tiny versions, to see that it works
+where there is no GPU.
 """
 
 import argparse
