@@ -101,6 +101,52 @@ def test_ties_have_mean_ranks():
     assert found.difference == pytest.approx(np.abs(np.subtract(first, second)).mean())
 
 
+def test_ties_in_one_map_alone_reach_the_root_of_the_ceiling():
+    """Who knows which cells are at chance predicts another map better than a repetition does, but not perfectly."""
+    rng = np.random.default_rng(5)
+    cells, at_chance = 144, 87
+    known = np.concatenate([np.full(at_chance, 0.5), np.linspace(0.6, 1, cells - at_chance)])
+    found = [
+        spearmanr(known, np.concatenate([rng.permutation(at_chance) / 1e4, known[at_chance:]]))[0] for _ in range(50)
+    ]
+    root = agreement.ceiling(cells, at_chance) ** 0.5
+    assert found == pytest.approx([root] * len(found))  # whatever the order of the tosses
+    assert agreement.ceiling(cells, at_chance) < NEEDED < root
+
+
+def test_a_map_of_repeated_networks_predicts_another_map():
+    rng = np.random.default_rng(6)
+    for networks in (1, 8):
+        pairs = []
+        for _ in range(30):
+            runs = np.array([measured(rng, truth()) for _ in range(networks)])
+            repeated = (runs.mean(0), np.full(truth().shape, networks))
+            pairs.append(agreement.compare(runs[0], measured(rng, truth()), test_samples=TEST, repeated=repeated))
+        raw, predicted, tied, most = (
+            np.mean([getattr(p, name) for p in pairs]) for name in ("raw", "predicted", "tied", "predicted_ceiling")
+        )
+        assert raw + 0.05 < predicted < most + 0.01
+        assert predicted < tied
+    with pytest.raises(ValueError, match="as many repeated cells"):
+        agreement.compare(truth(), truth(), test_samples=TEST, repeated=(np.full(5, 0.5), 2))
+
+
+def test_the_false_discovery_rate_is_kept():
+    rng = np.random.default_rng(7)
+    shares = []
+    for _ in range(400):
+        map_ = np.concatenate([noise(rng, 90), measured(rng, np.linspace(0.505, 0.9, 60))])
+        passed = agreement.tied_at_chance(map_, TEST) > 0.5
+        shares.append(passed[:90].sum() / max(1, passed.sum()))
+    assert 0.015 < np.mean(shares) < 0.05  # Benjamini and Hochberg: rate times the share of true nulls, 0.03
+    assert agreement.tied_at_chance([0.49, 0.5, 0.51], 100).tolist() == [0.5] * 3
+    counted = agreement.tied_at_chance([0.51, 0.51], [100, 100_000]).tolist()
+    assert counted == [0.5, 0.51]  # more samples tell more
+    for bad in ({"accuracies": [0.5, 50.0]}, {"accuracies": [np.nan, 0.5]}, {"test_samples": 0}, {"rate": 1.0}):
+        with pytest.raises(ValueError, match="expected accuracies as fractions"):
+            agreement.tied_at_chance(**({"accuracies": [0.5, 0.6], "test_samples": 100} | bad))
+
+
 def test_a_wrong_map_fails():
     rng = np.random.default_rng(4)
     right = measured(rng, truth())
@@ -116,6 +162,7 @@ def test_a_wrong_map_fails():
     for what, values in wrong.items():
         found = agreement.compare(right, measured(rng, values), test_samples=TEST)
         assert not found.tied >= NEEDED, what
+        assert not found.predicted >= NEEDED, what
 
 
 def test_maps_without_order_have_no_correlation_and_no_warning():

@@ -1,14 +1,15 @@
 """How well two maps of accuracies agree, where many of their cells are at chance.
 
 Accuracies at chance are coin tosses: their order says nothing, and a rank correlation counts it as disagreement. So a
-rank correlation of two maps has a ceiling that no pair of repetitions passes, and a second one, with the cells at
-chance tied, says what the first was asked for.
+rank correlation of two maps has a ceiling that no pair of repetitions passes. Who measures one of the maps may test
+which of its cells are at chance, and tie them: that predicts another map as well as can be. With the cells at chance
+tied in both maps, the correlation says what the first was asked for.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom, spearmanr
+from scipy.stats import binom, false_discovery_control, spearmanr
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class Agreement:
     Attributes:
         raw: Spearman's rank correlation of all cells.
         ceiling: what `raw` is expected to be at most, see `ceiling`.
+        predicted: rank correlation of the first map, its cells at chance tied (`tied_at_chance`), with the second as
+            it is.
+        predicted_ceiling: what `predicted` is expected to be at most: the root of the ceiling for the tied cells.
         tied: rank correlation with all cells at chance tied, in each map.
         learnt: rank correlation of the cells above chance in either map alone; NaN if there are fewer than three.
         at_chance: share of the cells that are at chance in both maps.
@@ -28,6 +32,8 @@ class Agreement:
 
     raw: float
     ceiling: float
+    predicted: float
+    predicted_ceiling: float
     tied: float
     learnt: float
     at_chance: float
@@ -36,7 +42,7 @@ class Agreement:
     cells: int
 
 
-def compare(first, second, *, test_samples: int, significance: float = 0.01) -> Agreement:
+def compare(first, second, *, test_samples: int, significance: float = 0.01, repeated=None) -> Agreement:
     """Compare two maps of test accuracies of two balanced classes, cell by cell.
 
     Args:
@@ -44,6 +50,8 @@ def compare(first, second, *, test_samples: int, significance: float = 0.01) -> 
         second: of the same shape.
         test_samples: size of the test set behind each accuracy.
         significance: see `chance_threshold`.
+        repeated: (mean, networks) where the experiment behind the first map was repeated: mean accuracies, and the
+            number of networks behind each, of the same shape. `predicted` is made from them; None: from `first`.
 
     Returns:
         The agreement. A correlation is NaN where a map has one value only.
@@ -64,9 +72,15 @@ def compare(first, second, *, test_samples: int, significance: float = 0.01) -> 
         raise ValueError("expected accuracies as fractions in [0, 1], none missing")
     threshold = chance_threshold(test_samples, 2 * a.size, significance=significance)
     chance = (a < threshold) & (b < threshold)
+    mean, networks = (a, 1) if repeated is None else (np.ravel(repeated[0]), np.ravel(repeated[1]))
+    known = tied_at_chance(mean, test_samples * networks)
+    if known.shape != a.shape:
+        raise ValueError(f"expected as many repeated cells as there are in the maps, {a.size}, got {known.size}")
     return Agreement(
         raw=_spearman(a, b),
         ceiling=ceiling(a.size, int(chance.sum())),
+        predicted=_spearman(known, b),
+        predicted_ceiling=ceiling(a.size, int((known == 0.5).sum())) ** 0.5,
         tied=_spearman(*(np.where(values < threshold, 0.5, values) for values in (a, b))),
         learnt=_spearman(a[~chance], b[~chance]),
         at_chance=float(chance.mean()),
@@ -74,6 +88,40 @@ def compare(first, second, *, test_samples: int, significance: float = 0.01) -> 
         difference=float(np.abs(a - b).mean()),
         cells=a.size,
     )
+
+
+def tied_at_chance(accuracies, test_samples, *, rate: float = 0.05) -> np.ndarray:
+    """Set to 1/2 every accuracy of a map that a test cannot tell from chance, so that these cells are tied.
+
+    Each cell is tested against k hits ~ Binomial(n, 1/2), one-sided, and the cells that pass are chosen by Benjamini
+    and Hochberg (1995): of the cells declared to be above chance, a share of at most `rate` is expected not to be.
+    `chance_threshold` guards against a single such cell and leaves weakly learnt ones among the ties; here, where the
+    order of all cells counts, both mistakes cost alike.
+
+    Args:
+        accuracies: fractions, of any shape.
+        test_samples: test samples behind each of them, over all its networks; a number, or one for each cell.
+        rate: the false discovery rate.
+
+    Returns:
+        The accuracies, 1/2 where they are at chance.
+
+    Raises:
+        ValueError: if values are not fractions, a count is not positive, or the rate is not in (0, 1).
+
+    Example:
+        >>> tied_at_chance([0.48, 0.503, 0.52, 0.7], 10_000).tolist()
+        [0.5, 0.5, 0.52, 0.7]
+    """
+    values = np.asarray(accuracies, dtype=float)
+    counts = np.broadcast_to(np.asarray(test_samples), values.shape)
+    if not ((values >= 0) & (values <= 1)).all() or not (counts >= 1).all() or not 0 < rate < 1:
+        raise ValueError(
+            "expected accuracies as fractions in [0, 1], none missing, at least one test sample for each, and a rate "
+            f"in (0, 1), got accuracies from {values.min()} to {values.max()}, counts from {counts.min()}, rate {rate}"
+        )
+    by_luck = binom.sf(np.round(values * counts) - 1, counts, 0.5)  # P(at least as many hits)
+    return np.where(false_discovery_control(by_luck, axis=None) <= rate, values, 0.5)
 
 
 def chance_threshold(test_samples: int, cells: int, *, significance: float = 0.01) -> float:
