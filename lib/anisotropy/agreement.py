@@ -51,7 +51,8 @@ def compare(first, second, *, test_samples: int, significance: float = 0.01, rep
         test_samples: size of the test set behind each accuracy.
         significance: see `chance_threshold`.
         repeated: (mean, networks) where the experiment behind the first map was repeated: mean accuracies, and the
-            number of networks behind each, of the same shape. `predicted` is made from them; None: from `first`.
+            number of networks behind each, of the same shape, as from `over_symmetries`. `predicted` is made from them;
+            None: from `first`.
 
     Returns:
         The agreement. A correlation is NaN where a map has one value only.
@@ -88,6 +89,40 @@ def compare(first, second, *, test_samples: int, significance: float = 0.01, rep
         difference=float(np.abs(a - b).mean()),
         cells=a.size,
     )
+
+
+def over_symmetries(picture, network) -> tuple[np.ndarray, np.ndarray]:
+    """Average a map over mirror images and transposition of its frequencies, and count the networks behind each cell.
+
+    Where an architecture maps onto itself when the pixel grid is mirrored or transposed (`symmetries.verified`), so
+    does what it learns: transposed, the cosine of (ky, kx) is that of (kx, ky), and the cells are repetitions of each
+    other; mirrored, it is that of (-ky, kx) but for its phase, of which accuracies hardly depend away from multiples
+    of a pooling layer's Nyquist frequency.
+
+    Args:
+        picture: (n, n) accuracies, frequency 0 in the centre, as from `directions.FourierBasis.picture`.
+        network: (n, n), which network is behind each cell: cells that share one are counted once.
+
+    Returns:
+        Mean accuracies (n, n), and the number of different networks behind each.
+
+    Example:
+        >>> mean, networks = over_symmetries([[0.5, 0.6], [0.8, 0.9]], [[0, 1], [2, 3]])
+        >>> mean.round(2).tolist(), networks.tolist()
+        ([[0.5, 0.7], [0.7, 0.9]], [[1, 2], [2, 1]])
+    """
+    picture, network = np.asarray(picture, dtype=float), np.asarray(network)
+    if picture.ndim != 2 or picture.shape[0] != picture.shape[1] or picture.shape != network.shape:
+        raise ValueError(f"expected two square maps of one shape, got shapes {picture.shape} and {network.shape}")
+    mirror = -np.arange(len(picture)) % len(picture)
+    if len(picture) % 2:  # frequency 0 is the middle one
+        mirror = np.arange(len(picture))[::-1]
+
+    def images(values):
+        return np.stack([values, values.T, values[mirror], values[mirror].T])
+
+    ordered = np.sort(images(network), axis=0)
+    return images(picture).mean(0), 1 + (np.diff(ordered, axis=0) != 0).sum(0)
 
 
 def tied_at_chance(accuracies, test_samples, *, rate: float = 0.05) -> np.ndarray:
