@@ -1,6 +1,8 @@
 """Responses of one network, against closed forms, slow implementations and each other."""
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -88,6 +90,94 @@ def test_random_readouts_have_the_mean_of_all_features(lenet, x):
         errors.append(float((total - expected).norm() / expected.norm()))
     assert errors[1] < 0.35
     assert errors[1] < errors[0] / 2  # falls as 1 / sqrt(repeats), by 4 in the mean
+
+
+class Doubling(torch.autograd.Function):
+    """An operation of a reader's own, which torch cannot batch."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.from_numpy(2 * grad.numpy())
+
+
+class Doubled(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+        self.readout = inner.readout
+
+    def forward(self, x):
+        return self.inner(Doubling.apply(x))
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet18", "densenet121"])
+@pytest.mark.parametrize("chunk", [3, 64])
+def test_one_forward_pass_serves_all_readouts(name, chunk, x):
+    factory = architectures.factory(name, image_size=16, width=0.125)
+    network, readout = architectures.build(factory, 0), readouts.examine(factory, SHAPE)
+    options = {"readout": readout, "draws": 8, "chunk": chunk}
+
+    def rows(network):
+        return dipoles.gradient_rows(network, x, generator=torch.Generator().manual_seed(2), **options)
+
+    expected = rows(dipoles.prepare(network))
+    basis, _ = torch.linalg.qr(torch.randn(readout.features, 8, generator=torch.Generator().manual_seed(2)))
+    full = dipoles.gradient_rows(dipoles.prepare(network), x, readout=readout)
+    slow = basis.T @ full * math.sqrt(readout.features / 8) if readout.features > 8 else full
+    assert torch.allclose(expected, slow, atol=1e-5 * float(slow.abs().max()))
+    prepared = dipoles.prepare(network)
+    alone = torch.cat([single_readout(prepared, x, readout, w) for w in torch.eye(readout.features)[:3]])
+    assert torch.allclose(full[:3], alone, atol=1e-5 * float(alone.abs().max()))
+
+
+def test_what_torch_cannot_batch_takes_copies_of_the_image(lenet, x):
+    network = architectures.build(lenet, 0)
+    readout = readouts.examine(lenet, SHAPE)
+    plain = dipoles.gradient_rows(dipoles.prepare(network), x, readout=readout)
+    other = dipoles.prepare(Doubled(network))
+    with pytest.raises(RuntimeError):
+        dipoles._from_one_pass(dipoles._Features(other, readout), x, [torch.eye(readout.features)])
+    assert torch.allclose(dipoles.gradient_rows(other, x / 2, readout=readout), 2 * plain, atol=1e-6)
+
+
+def single_readout(network, x, readout, weights):
+    """Gradient of one feature, by a backward pass of its own."""
+    seen = []
+    network.readout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    image = x[None].clone().requires_grad_()
+    network(image)
+    return torch.autograd.grad(seen[-1] @ weights, image)[0].flatten(1) * math.sqrt(readout.variance)
+
+
+def test_a_network_is_changed_only_where_that_was_asked_for(lenet, x):
+    network, again = architectures.build(lenet, 0), architectures.build(lenet, 0)
+    copied = dipoles.prepare(network)
+    assert copied is not network
+    assert all(p.requires_grad for p in network.parameters())
+    own = dipoles.prepare(again, copy=False)
+    assert own is again
+    rows = [dipoles.secant_rows(n, x, step=100.0) for n in (copied, own)]
+    assert torch.equal(*rows)
+
+
+def test_a_network_is_freed_when_it_is_done_with(lenet, x):
+    """One that waits for the garbage collector stays while hundreds of others are made: gigabytes of a large one."""
+    readout = readouts.examine(lenet, SHAPE)
+    gc.collect()
+    gc.disable()
+    try:
+        for compute in (dipoles.gradient_rows, lambda *a, **k: dipoles.secant_rows(*a, step=1.0, **k)):
+            network = dipoles.prepare(architectures.build(lenet, 0))
+            known = weakref.ref(network)
+            compute(network, x, readout=readout)
+            del network
+            assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_mixed_rows_are_probes_of_the_mixed_derivative():

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from anisotropy import architectures, nads, subspaces
+from anisotropy import architectures, covariances, nads, subspaces
 from anisotropy.basis import Nads, write_tensors
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
 from torch import nn
@@ -269,6 +269,35 @@ def test_the_sketch_is_exact_where_the_rows_span_little():
     a, b = dense.eigen(), sketch.eigen()
     assert torch.allclose(a.eigenvalues[:10], b.eigenvalues, rtol=1e-4)
     assert subspaces.overlap(a.directions, b.directions, 10) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_sketch_does_not_depend_on_its_blocks(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    sketch = LowRankCovariance((1, 10, 10), ("", "t"), rank=4)
+    for _ in range(20):
+        sketch.add(torch.randn(6, 100, generator=generator) * torch.logspace(0, -2, 100))
+    whole = sketch.eigen()
+    spread = sketch.spread(whole.directions)
+    monkeypatch.setattr(covariances, "BLOCK", 7)
+    blocks = sketch.eigen()
+    assert torch.allclose(blocks.eigenvalues, whole.eigenvalues, rtol=1e-9)
+    assert torch.allclose(blocks.directions, whole.directions, atol=1e-7)
+    assert torch.allclose(sketch.spread(whole.directions), spread, rtol=1e-6)
+
+
+def test_a_part_that_networks_share_stays_as_it_is():
+    """A factory may put the same frozen layers under each read-out: then networks are copied."""
+    shared = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+    made = nads.estimate(
+        lambda: nn.Sequential(shared, nn.Linear(256, 16), nn.Tanh(), nn.Linear(16, 1)),
+        (1, 8, 8),
+        networks=3,
+        dtype="bfloat16",
+        symmetry="none",
+    )
+    assert made.networks == 3
+    assert isinstance(shared[1], nn.BatchNorm2d)
+    assert all(p.dtype == torch.float32 and p.requires_grad for p in shared.parameters())
 
 
 def test_large_images_take_little_memory():

@@ -6,12 +6,17 @@ groups in turn; how much the groups differ is the uncertainty, and the odd and t
 every split-half comparison.
 """
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from anisotropy import symmetries
+
+BLOCK = 4096
+"""Rows of a sketch that are in float64 at a time."""
 
 
 @dataclass
@@ -135,38 +140,49 @@ class LowRankCovariance(_Sums):
         rows = rows.to(self.omega.device)
         for symmetry in self.group:
             moved = symmetries.act(rows.view(-1, *self.shape), symmetry).reshape(len(rows), -1)
-            self.sums[part] += moved.T @ (moved @ self.omega) / len(self.group)
+            self.sums[part].addmm_(moved.T, moved @ self.omega, alpha=1 / len(self.group))
         self.counts[part] += 1
 
-    def factor(self, parts: slice = slice(None)) -> Tensor:
-        """F (D, p) with C ~ F F^T, by the stabilised Nystroem formula."""
-        y = self.sums[parts].sum(0, dtype=torch.float64)
-        y /= max(1, sum(self.counts[parts]))
-        shift = torch.finfo(torch.float32).eps * float(y.norm()) * 1e-2
-        y.add_(self.omega, alpha=shift)  # C + shift I is positive definite: noise near 0 cannot turn negative
-        # Block by block, since a second matrix of this size in float64 would double what this needs at its peak.
-        blocks = range(0, len(y), 4096)
-        core = sum(self.omega[i : i + 4096].T.double() @ y[i : i + 4096] for i in blocks)
+    def factor(self, parts: slice = slice(None)) -> Callable[[], Iterator[tuple[slice, Tensor]]]:
+        """F (D, p) with C ~ F F^T, by the stabilised Nystroem formula.
+
+        Returns:
+            A function that gives slices of D and the rows of F there, one block after the other: the whole of F, in
+            float64, would be the largest matrix of the estimate.
+        """
+        scale = 1 / max(1, sum(self.counts[parts]))
+        blocks = [slice(i, i + BLOCK) for i in range(0, len(self.omega), BLOCK)]
+
+        def mean(block: slice) -> Tensor:
+            first, *others = self.sums[parts, block]
+            return sum(others, first.double()) * scale
+
+        norm = math.sqrt(sum(float(mean(block).square().sum()) for block in blocks))
+        shift = torch.finfo(torch.float32).eps * norm * 1e-2
+
+        def shifted(block: slice) -> Tensor:  # C + shift I is positive definite: noise near 0 cannot turn negative
+            return mean(block).add_(self.omega[block], alpha=shift)
+
+        core = sum(self.omega[block].T.double() @ shifted(block) for block in blocks)
         values, vectors = torch.linalg.eigh((core + core.T) / 2)
         keep = values > 1e-10 * values[-1]
         root = vectors[:, keep] / values[keep].sqrt()
-        for i in blocks:
-            y[i : i + 4096, : root.shape[1]] = y[i : i + 4096] @ root
-        return y[:, : root.shape[1]]
+        return lambda: ((block, shifted(block) @ root) for block in blocks)
 
     def eigen(self, parts: slice = slice(None)) -> Eigen:
         """Leading `rank` eigenvalues and eigenvectors of the sketched mean over some groups."""
-        f = self.factor(parts)
-        values, vectors = torch.linalg.eigh(f.T @ f)
+        factor = self.factor(parts)
+        values, vectors = torch.linalg.eigh(sum(f.T @ f for _, f in factor()))
         order = torch.arange(len(values) - 1, max(-1, len(values) - 1 - self.rank), -1)
         values = values[order]
-        directions = (f @ (vectors[:, order] / values.clamp(min=1e-300).sqrt())).T
+        turn = vectors[:, order] / values.clamp(min=1e-300).sqrt()
         # The Gram route squares the condition number: one QR restores orthonormal rows.
-        q, r = torch.linalg.qr(directions.T)
+        q, r = torch.linalg.qr(torch.cat([f @ turn for _, f in factor()]))
         return Eigen(values, (q * r.diagonal().sign()).T.contiguous())
 
     def spread(self, directions: Tensor) -> Tensor:
         """Variance (k,) of the Rayleigh quotients u^T C u of the mean along unit rows (k, D), from its two halves."""
         u = directions.double()
-        first, second = ((u @ self.factor(slice(g, g + 1))).square().sum(1) for g in (0, 1))
+        halves = (self.factor(slice(g, g + 1)) for g in (0, 1))
+        first, second = (sum(u[:, block] @ f for block, f in factor()).square().sum(1) for factor in halves)
         return (first - second).square() / 4

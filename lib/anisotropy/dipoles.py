@@ -13,8 +13,9 @@ Every function returns *rows* (R, D) such that rows^T rows is, in expectation, t
 networks. With a read-out that is averaged over, there is one row per feature; otherwise one row per network or probe.
 """
 
-import copy
 import math
+from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +24,25 @@ from anisotropy import checks, memory, windows
 from anisotropy.readouts import Readout
 
 
-def prepare(network: nn.Module, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> nn.Module:
+def prepare(
+    network: nn.Module,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    *,
+    copy: bool = True,
+) -> nn.Module:
     """A copy of a fresh network made ready for many forward passes: eval mode, no fresh batch norm, channels last.
 
     Batch norm of a fresh network in eval mode divides by sqrt(1 + 1e-5): it is dropped where running mean, running
     variance, weight and bias are still 0, 1, 1, 0, which changes the response by a factor of 1 - 5e-6 per layer.
 
     Args:
-        network: a fresh network; not modified.
+        network: a fresh network; not modified if it is copied.
         dtype: of weights and activations.
         device: where it runs.
+        copy: False changes the network itself, which nobody else must use; a copy can take as long as its gradients.
     """
-    network = copy.deepcopy(network).eval().requires_grad_(False)
+    network = (deepcopy(network) if copy else network).eval().requires_grad_(False)
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and _is_fresh(module):
             parent, _, child = name.rpartition(".")
@@ -54,18 +62,20 @@ class _Features:
     """Calls a network and returns what its read-out reads (n, F), or its scalar output (n, 1) where there is none."""
 
     def __init__(self, network: nn.Module, readout: Readout | None):
-        self.network, self.readout, self._seen = network, readout, None
+        self.network, self.readout = network, readout
+        self._seen = seen = []
         if readout is not None:
-            network.get_submodule(readout.name).register_forward_pre_hook(self._keep)
 
-    def _keep(self, _, inputs):
-        self._seen = inputs[0]
+            def keep(_, inputs) -> None:  # holds no self: a network in a circle is not freed when it is done with
+                seen[:] = inputs[:1]
+
+            network.get_submodule(readout.name).register_forward_pre_hook(keep)
 
     def __call__(self, x: Tensor) -> Tensor:
         output = self.network(x)
         if self.readout is None:
             return scalar(output)[:, None]
-        return self._seen
+        return self._seen.pop()
 
 
 def scalar(output: Tensor) -> Tensor:
@@ -188,6 +198,9 @@ def gradient_rows(
         draws: random read-outs instead of all features.
         generator: draws them (CPU).
         chunk: gradients per backward pass; None chooses by the size of the image.
+
+    Returns:
+        Float32 rows, scaled so that rows^T rows has the mean E[s s^T].
     """
     features = _Features(network, readout)
     x = x.to(next((p.dtype for p in network.parameters()), x.dtype))
@@ -196,13 +209,34 @@ def gradient_rows(
     if readout is not None and draws is not None and draws < count:
         basis, _ = torch.linalg.qr(torch.randn(count, draws, generator=generator))
         weights = basis.T * math.sqrt(count / draws)
-    rows = []
-    for block in weights.split(_chunk(chunk, network, x, small=64)):
-        images = x.expand(len(block), *x.shape).clone().requires_grad_()
-        with torch.enable_grad():
-            score = (features(images) * block.to(images)).sum()
-        rows.append(torch.autograd.grad(score, images)[0].flatten(1).float())
+    blocks = weights.split(_chunk(chunk, network, x, small=64))
+    try:
+        rows = _from_one_pass(features, x, blocks)
+    except RuntimeError:  # an operation of the reader's own that torch cannot batch
+        rows = [_from_copies(features, x, block) for block in blocks]
     return _finite(torch.cat(rows) * _scale(readout))
+
+
+def _from_one_pass(features: _Features, x: Tensor, blocks: Sequence[Tensor]) -> list[Tensor]:
+    """Rows of each block of weights: the read-outs share the image, so one forward pass serves all of them."""
+    image = x[None].clone().requires_grad_()
+    with torch.enable_grad():
+        seen = features(image)
+    rows = []
+    for number, block in enumerate(blocks, 1):
+        keep, single = number < len(blocks), len(block) == 1  # one alone is faster without a batch around it
+        weights = (block if single else block[:, None]).to(seen)
+        found = torch.autograd.grad(seen, image, weights, retain_graph=keep, is_grads_batched=not single)[0]
+        rows.append(found.float().reshape(len(block), -1))
+    return rows
+
+
+def _from_copies(features: _Features, x: Tensor, block: Tensor) -> Tensor:
+    """Rows of a block of weights from as many copies of the image."""
+    images = x.expand(len(block), *x.shape).clone().requires_grad_()
+    with torch.enable_grad():
+        score = (features(images) * block.to(images)).sum()
+    return torch.autograd.grad(score, images)[0].flatten(1).float()
 
 
 def mixed_rows(network: nn.Module, x: Tensor, *, probes: int = 1, generator: torch.Generator | None = None) -> Tensor:
@@ -227,6 +261,8 @@ def mixed_rows(network: nn.Module, x: Tensor, *, probes: int = 1, generator: tor
         rows = []
         for probe in range(probes):
             directions = [torch.randn(p.shape, generator=generator).to(p) for p in parameters]
-            along = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
-            rows.append(torch.autograd.grad(along, image, retain_graph=probe + 1 < probes)[0].flatten())
+            pairs = ((g, d) for g, d in zip(gradients, directions, strict=True) if g.requires_grad)  # a bias's is 1
+            along, weights = zip(*pairs, strict=True)
+            keep = probe + 1 < probes
+            rows.append(torch.autograd.grad(along, image, weights, retain_graph=keep)[0].flatten())
     return _finite(torch.stack(rows).float().detach() / math.sqrt(probes))

@@ -105,7 +105,7 @@ def estimate(
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError('expected dtype "float32", "float64" or "bfloat16"')
     point = _point(at, shape, seed)
-    _try(factory, point, seed)
+    fresh = _try(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
     response = Response(
         method=method,
@@ -118,6 +118,7 @@ def estimate(
         dtype=dtype,
         device=str(device),
         seed=seed,
+        copy=not fresh,
     )
     if symmetry == "auto":
         group = symmetries.verified(factory, shape, seed=seed)
@@ -210,8 +211,8 @@ def _checkpoints(most: int) -> list[int]:
     return [p for p in points if p >= min(4, most)]
 
 
-def _try(factory, point: Tensor, seed: int) -> None:
-    """One output per image, and other weights each time."""
+def _try(factory, point: Tensor, seed: int) -> bool:
+    """One output per image, and other weights each time; return whether two networks share nothing."""
     networks = [build(factory, seed, index) for index in (0, 1)]
     try:
         with torch.no_grad():
@@ -222,14 +223,17 @@ def _try(factory, point: Tensor, seed: int) -> None:
             "it was written for"
         ) from error
     first, second = map(dipoles.scalar, outputs)
-    parameters = [torch.cat([torch.zeros(0), *(p.flatten() for p in network.parameters())]) for network in networks]
-    if not len(parameters[0]):
+    parameters = [list(network.parameters()) for network in networks]
+    if not any(p.numel() for p in parameters[0]):
         raise ValueError("expected a network with random parameters, got one without any")
-    if torch.equal(first, second) and torch.equal(*parameters):
+    same = len(parameters[0]) == len(parameters[1]) and all(map(torch.equal, *parameters))
+    if torch.equal(first, second) and same:
         raise ValueError(
             "the factory returned the same weights twice: expected a callable that makes a freshly initialised network "
             "each time, such as lambda: MyNetwork(), drawn by torch's generator"
         )
+    parts = [{id(p) for p in (*n.modules(), *n.parameters(), *n.buffers())} for n in networks]
+    return not parts[0] & parts[1]
 
 
 def _point(at: str | Tensor, shape: tuple[int, int, int], seed: int) -> Tensor:

@@ -28,7 +28,10 @@ def number(*numbers: int) -> int:
 
 @dataclass(frozen=True)
 class Response:
-    """How one network's rows are made; the same for every network of an estimate."""
+    """How one network's rows are made; the same for every network of an estimate.
+
+    `copy` is False where each network is made anew, with nothing of the one before: it need not be kept as it was.
+    """
 
     method: str
     step: float
@@ -40,10 +43,11 @@ class Response:
     dtype: torch.dtype
     device: str
     seed: int
+    copy: bool = True
 
     def rows(self, make: Callable[[], nn.Module], index: int) -> Tensor:
         """Rows (R, D) of network number `index`."""
-        network = dipoles.prepare(build(make, self.seed, index), self.dtype, self.device)
+        network = dipoles.prepare(build(make, self.seed, index), self.dtype, self.device, copy=self.copy)
         point = self.point.to(self.device)
         generator = torch.Generator().manual_seed(number(self.seed, index, 1))
         try:
