@@ -610,15 +610,15 @@ RECORDS = [
 
 def test_damaged_records_make_a_notebook_run_again(command):
     folder, run = command
-    assert "01_one: skipped" in run("--dry-run")[1]
+    assert "01_one: skipped" in run("--list")[1]
     for content in RECORDS:
         (folder / "run.json").write_text(content)
-        code, said = run("--dry-run")
+        code, said = run("--list")
         assert code == 0
         assert "01_one: runs (damaged: run.json)" in said, content[:50]
     for content in ("{", '{"tables": 3}', '{"tables": [{}]}', '{"tables": [{"wall": 1, "keys": 3}]}'):
         (folder / "units.json").write_text(content)
-        assert run("--dry-run", "--force")[0] == 0
+        assert run("--list", "--force")[0] == 0
     code, said = run()
     assert code == 0, said
     assert "01_one: starts (damaged: run.json)" in said
@@ -638,14 +638,14 @@ def test_damaged_results_make_a_notebook_run_again(command):
         whole = (folder / name).read_bytes()
         for damage in (flip_byte, lambda p: p.write_bytes(p.read_bytes()[:-20]), lambda p: p.write_bytes(b"")):
             damage(folder / name)
-            code, said = run("--dry-run")
+            code, said = run("--list")
             assert code == 0
             assert f"01_one: runs (damaged: {name}" in said or f"01_one: runs (missing: {name}" in said
         (folder / name).write_bytes(whole)
-    assert "01_one: skipped" in run("--dry-run")[1]
+    assert "01_one: skipped" in run("--list")[1]
     (folder / "line.csv").write_bytes(whole_with_crlf := (folder / "line.csv").read_bytes().replace(b"\n", b"\r\n"))
     assert b"\r\n" in whole_with_crlf
-    assert "01_one: skipped" in run("--dry-run")[1]  # git on Windows did that, not a fault
+    assert "01_one: skipped" in run("--list")[1]  # git on Windows did that, not a fault
     # a table of claims that is readable JSON and not ours: the summary says so, and does not stop the run
     record = json.loads((folder / "run.json").read_text())
     for content in ('{"claims": [{}]}', '{"claims": 3}', "[]", "{"):

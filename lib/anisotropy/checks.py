@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from anisotropy import rehearsing
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -113,7 +115,7 @@ def seeds(values: Any) -> list[int]:
 
 
 def device(name: Any) -> str:
-    """Return the name of a device that is there.
+    """Return the name of a device that is there; in a rehearsal a GPU need not be.
 
     Raises:
         ValueError: no such kind of device, or torch finds none of it here.
@@ -121,7 +123,8 @@ def device(name: Any) -> str:
     import torch
 
     try:
-        torch.empty(0, device=name)
+        elsewhere = rehearsing.folder() is not None and str(name).startswith("cuda")  # planned here, run where it is
+        torch.empty(0, device="meta" if elsewhere and torch.device(name) else name)
         return str(name)
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         here = "a GPU is here: 'cuda'" if torch.cuda.is_available() else "torch finds no GPU on this machine"

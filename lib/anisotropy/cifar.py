@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anisotropy import checks, paths
+from anisotropy import checks, ledger, paths, rehearsing
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
@@ -99,7 +99,18 @@ def _subset(source: Source, split: str):
 
 @lru_cache(maxsize=2)
 def _whole(root: str, split: str, download: bool):
-    return load(paths.resolve(root), split, download=download)
+    if rehearsing.folder() is None:
+        return load(paths.resolve(root), split, download=download)
+    try:
+        return load(paths.resolve(root), split, download=False)
+    except FileNotFoundError:  # what a rehearsal counts does not depend on what the pictures show
+        ledger.note(remark="CIFAR-10 is not there: noise stands in, and units in the store are not recognised")
+        return _noise(50_000 if split == "train" else 10_000)
+
+
+def _noise(count: int):
+    few = torch.randint(0, 256, (500, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(count))
+    return few.repeat(count // 500, 1, 1, 1), torch.arange(count) % 10
 
 
 def load(root: Path | str, split: str, *, download: bool = True) -> tuple[torch.Tensor, torch.Tensor]:

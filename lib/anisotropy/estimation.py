@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks, dipoles, ledger, readouts, symmetries
+from anisotropy import checks, dipoles, ledger, readouts, rehearsing, symmetries
 from anisotropy.architectures import build
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
@@ -48,6 +48,8 @@ def estimate(
     state: str | Path | None = None,
 ) -> Nads:
     """NADs of an architecture.
+
+    A rehearsal measures none: it notes what would be measured and returns random directions (`standins`).
 
     Args:
         factory: zero-argument callable that makes a fresh network with one output (`architectures.factory`, or yours).
@@ -107,6 +109,14 @@ def estimate(
     point = _point(at, shape, seed)
     fresh = _try(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
+    if rehearsing.folder() is not None:
+        from anisotropy import standins  # here, because it tries what this module is made of
+
+        plain = Response(method, float(step), point, None, readout_draws, probes, chunk, dtype, str(device), seed)
+        most = max_networks if networks == "auto" else networks
+        goals = _checkpoints(most) if networks == "auto" else []
+        low_rank = min(rank or 50, size) if rank is not None or size > DENSE_LIMIT else None
+        return standins.nads(factory, plain, averaged, most, goals, low_rank, workers, Path(state) if state else None)
     response = Response(
         method=method,
         step=float(step),

@@ -21,7 +21,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from anisotropy import files, ledger
+from anisotropy import files, ledger, rehearsing
 
 
 class Kernel(AsyncKernelManager):
@@ -72,19 +72,25 @@ def execute(job: dict[str, Any], report) -> None:
         notebook = nbformat.read(job["notebook"], as_version=4)
         code = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
         report({"event": "start", "cells": code + bool(job["parameters"])})
-        papermill.execute_notebook(
-            notebook,
-            job["copy"].replace("{", "{{").replace("}", "}}"),  # papermill would format a parameter into the path
-            parameters=job["parameters"],
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            kernel_manager_class=type("Kernel", (Kernel,), {"folder": job["sockets"]}),
-            start_timeout=120,
-            execution_timeout=job["timeout"],
-            on_cell_execute=starts,
-            on_cell_executed=ends,
-        )
+        kernel = type("Kernel", (Kernel,), {"folder": job["sockets"]})
+        if rehearsing.folder() is not None:
+            from anisotropy import rehearsal  # here, because it starts processes of this module
+
+            rehearsal.execute(job, report, kernel)
+        else:
+            papermill.execute_notebook(
+                notebook,
+                job["copy"].replace("{", "{{").replace("}", "}}"),  # papermill would format a parameter into the path
+                parameters=job["parameters"],
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                kernel_manager_class=kernel,
+                start_timeout=120,
+                execution_timeout=job["timeout"],
+                on_cell_execute=starts,
+                on_cell_executed=ends,
+            )
     except papermill.PapermillExecutionError as error:
         failed("cell", "\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
     except DeadKernelError:

@@ -20,7 +20,7 @@ def note(**line: Any) -> None:
     Args:
         **line: plain values. Of a table of units: `name`, `engine`, `store`, `keys` of the units in the store,
             `seconds` of each (None where it failed), `computed` (how many were missing) and `wall` seconds. Of NADs:
-            `name`, `networks` and `wall`.
+            `name`, `networks` and `wall`. What a rehearsal notes is in `standins`.
     """
     target = os.environ.get(VARIABLE)
     if not target:

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from anisotropy import checks, files, paths, provenance
+from anisotropy import checks, files, paths, provenance, rehearsing
 from anisotropy.claims import Table
 
 PUBLISHED = "published"
@@ -61,6 +61,8 @@ class Run:
     def save(self, figure: Figure, name: str, numbers: Mapping[str, Any]) -> None:
         """Write `<name>.png`, `<name>.svg`, the numbers and `<name>.passport.json` into `folder`, each atomically.
 
+        A rehearsal draws and writes nothing.
+
         Args:
             figure: the picture.
             name: stem of the files.
@@ -90,6 +92,8 @@ class Run:
         table = _as_csv(numbers)
         stored = f"{name}.csv" if table is not None else f"{name}.json"
         other = self.folder / (f"{name}.json" if table is not None else f"{name}.csv")
+        if rehearsing.folder() is not None:  # what it would show are stand-ins
+            return
         with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):  # equal figures, equal files
             for suffix in ("png", "svg"):
                 files.write(self.folder / f"{name}.{suffix}", _render(figure, suffix))

@@ -149,19 +149,30 @@ def _machine(hardware: dict[str, Any]) -> str:
     return ", ".join([text, *(hardware.get("gpu") or [])])
 
 
+def measured(step: Step) -> bool:
+    """Whether a run with these parameters has left a record to plan from."""
+    known = step.record.get("inputs", {}).get("parameters")
+    return known is not None and known == step.inputs.get("parameters")
+
+
+def said(step: Step) -> tuple[str, ...]:
+    """What the head of the preset's file says of hardware and minutes, word for word."""
+    path = paths.params(step.name) / f"{step.folder.parent.name}.yaml"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ()
+    head = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+    found = [s for s in re.split(r"(?<=[\w)])\. (?=[A-Z])", head) if re.match(r"(Hardware|Minutes)\b", s)]
+    return tuple(f"its preset says: {sentence.rstrip('.')}" for sentence in found)
+
+
 def _unmeasured(step: Step) -> tuple[str, ...]:
-    """What other presets took, what the head of the preset's file says, word for word, and how to measure."""
-    remarks, preset = ["run it once to measure it; what a killed run has computed is kept"], step.folder.parent.name
+    """What other presets took, what the head of the preset's file says, and how to measure."""
+    remarks = ["run it once to measure it; what a killed run has computed is kept; --dry-run rehearses it"]
     for other in sorted(step.folder.parent.parent.glob(f"*/{step.name}")):
         record = replace(step, folder=other).record
         if "seconds" in record:
             where = _machine(record.get("hardware", {}))
             remarks.insert(0, f"preset {other.parent.name} took {duration(record['seconds'])} on {where}")
-    path = paths.params(step.name) / f"{preset}.yaml"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return tuple(remarks)
-    head = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
-    said = [s for s in re.split(r"(?<=[\w)])\. (?=[A-Z])", head) if re.match(r"(Hardware|Minutes)\b", s)]
-    return (*[f"its preset says: {sentence.rstrip('.')}" for sentence in said], *remarks)
+    return (*said(step), *remarks)

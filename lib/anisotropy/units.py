@@ -13,6 +13,7 @@ from torch import nn
 
 from anisotropy import architectures, checks, memory, resumable, separable, stacked, training
 from anisotropy.training import Recipe
+from anisotropy.workloads import Workload
 
 NUMERICS = [1, separable.NUMERICS, training.NUMERICS]
 """Versions of the code that the stored numbers come from: of this module, of the data, of the training."""
@@ -92,6 +93,19 @@ class Job:
             device=self.device,
             dtype=torch.float64 if self.recipe.dtype == "float64" else torch.float32,
         )
+
+    def workload(self, unit: Unit) -> Workload:
+        """Return what a unit consists of."""
+        _, direction, seed = unit
+
+        def draw(count: int) -> int:
+            return len(self.sample("train", direction, seed, count)[1])
+
+        measured = self.train_samples + self.test_samples
+        return Workload(
+            self.architecture, self.factory, self.recipe, tuple(direction.shape), 2, self.train_samples, measured,
+            self.device, True, draw,
+        )  # fmt: skip
 
     def compute(self, units: list[Unit]) -> list[dict]:
         """Train the networks of some units, stacked if there are several, and return plain results.
