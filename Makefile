@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup reproduce report test lint lab clean
+.PHONY: help setup reproduce report test benchmark lint lab clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ report: $(READY)  ## figures/PRESET/index.html, one file: claims, figures, explo
 test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
+
+benchmark: $(READY)  ## what it costs, against the naive way: benchmarks/results/README.md; about 35 minutes
+	$(BIN)/python benchmarks/run.py
 
 lint: $(READY)  ## ruff on code and notebooks
 	$(BIN)/ruff check .

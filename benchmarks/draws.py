@@ -12,12 +12,12 @@ less than a second network.
 
 import argparse
 import copy
-import time
 from pathlib import Path
 
 import torch
-from anisotropy import architectures, dipoles, files, provenance, readouts, symmetries
+from anisotropy import architectures, dipoles, readouts, symmetries
 from anisotropy.covariances import DenseCovariance
+from measuring import RESULTS, load, origin, write
 from torch import Tensor, nn
 
 
@@ -93,21 +93,18 @@ def main() -> None:
     """Measure, print, write `results/draws.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=64)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "draws.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "draws.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    begin = time.monotonic()
-    found = measure(arguments.pairs)
+    before = load()
     record = {
         "what": "correlation of the covariances of paired LeNets, secant, read-out integrated out",
         "pairs": arguments.pairs,
-        "kinds": found,
-        "seconds": round(time.monotonic() - begin, 1),
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
+        "kinds": measure(arguments.pairs),
+        "load_before": before,
+        **origin(),
     }
-    files.write_json(arguments.output, record)
+    write(arguments.output, record)
 
 
 if __name__ == "__main__":

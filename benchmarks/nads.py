@@ -1,246 +1,195 @@
-"""What NADs cost: the released method against ours, side by side in one run, at equal precision.
+"""What NADs cost, by each definition: the naive way against ours, side by side in one run, at equal precision.
 
-    python benchmarks/nads.py [--networks lenet resnet18 ...] [--pixels 64] [--repeats 3]
+    python benchmarks/nads.py [--networks lenet resnet18 ...] [--methods secant gradient mixed] [--repeats 3]
 
-The naive way draws 10,000 networks, makes a new module for each, takes 2D float32 forward passes of its output with
-automatic differentiation on, and ends in a PCA. Ours integrates the read-out out, averages over verified grid
-symmetries, folds batch norm, keeps channels last, needs no gradients, and computes of the first layers only the window
-that an impulse reaches. Both are timed on the same `--pixels` pixels of the same networks, in turn, and scaled to all D
-of them, since every pixel costs the same; the networks needed come from the uncertainty of the shipped NADs
-(`Nads.plain_networks`). One thread, as one worker has, in processor time, which other programs stretch little. What is
-not measured here but multiplied out is named so in the table.
+The naive way (`ways.naive`) draws 10,000 networks, makes a module for each, and ends in a PCA. Ours averages over
+verified grid symmetries, folds batch norm, keeps channels last, and
+
+* secant: integrates the read-out out, needs no gradients, and computes of the first layers only the window that an
+  impulse reaches; both ways are timed on the same `--pixels` pixels of the same networks, in turn, and scaled to all D
+  of them, since every pixel costs the same. How many networks are needed comes from the shipped NADs.
+* gradient: averages over all features or as many orthogonal read-outs as cost least at equal precision (`worth`);
+  how many networks are needed comes from an estimate that is run here.
+* mixed: takes as many probes of each network as cost least; likewise.
+
+Precision is that of the top `--k` subspace, as plain networks (`Nads.plain_networks`), whose error follows from the
+spread between groups of networks. One thread, as a worker has it, in processor time, which other programs stretch
+little. Totals are multiplied out: nobody has run the 10,000 networks.
 """
 
 import argparse
-import json
 import math
-import os
 import statistics
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from anisotropy import architectures, dipoles, files, nads, provenance, readouts, shipped, windows
-from sklearn.decomposition import PCA
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from anisotropy import architectures, dipoles, nads
+from measuring import ORDER, PLAIN, RESULTS, Operations, load, origin, peak, read, write
+from ways import METHODS, Subject, naive, ours, pca_seconds, rows_of, sums_seconds
+from worth import ALL, cheapest, compare, gap
 
-clock = time.process_time
-
-ORDER = ["lenet", "vgg11", "resnet18", "densenet121"]
-
-PLAIN = 10_000
-"""Networks that the released NADs were made from: the precision to be equalled."""
+PILOT = {"logreg": 32, "lenet": 256, "vgg11": 64, "resnet18": 48, "densenet121": 32}
+"""Networks that the worth of read-outs and probes is measured on."""
 
 
-def naive_seconds(factory, x: torch.Tensor, pixels: int, index: int, batch: int | None = None) -> float:
-    """One network of the released method on some pixels: new module, two passes each, gradients tracked."""
-    begin = clock()
-    network = architectures.build(factory, 0, index)
-    steps = 100.0 * torch.eye(x.numel())[:: x.numel() // pixels].view(-1, *x.shape)
-    for step in steps.split(batch or pixels):
-        ((network(x + step) - network(x - step)) / 200.0).detach()
-    return clock() - begin
+def medians(times: list[dict[str, float]]) -> dict[str, float]:
+    """Median of each part."""
+    return {part: statistics.median(t[part] for t in times) for part in times[0]}
 
 
-def ours_seconds(factory, x: torch.Tensor, pixels: int, index: int, readout, dtype: torch.dtype) -> dict[str, float]:
-    """One network of ours on the same pixels, split into drawing weights and passes."""
-    begin = clock()
-    network = dipoles.prepare(architectures.build(factory, 0, index), dtype)
-    drawn = clock()
-    dipoles.secant_rows(network, x, step=100.0, readout=readout, pixels=range(0, x.numel(), x.numel() // pixels))
-    return {"weights": drawn - begin, "passes": clock() - drawn}
+def in_turn(subject: Subject, repeats: int, pixels: int, amount: int | None) -> dict:
+    """Both ways on the same networks, in turn, so that a change of the machine's speed meets both."""
+    known = {"naive": [], "ours": [], "batched": []}
+    warm = pixels if subject.small else 8
+    naive(subject, 0, warm), ours(subject, 0, pixels=warm, amount=amount)
+    for index in range(repeats):
+        known["naive"].append(naive(subject, index, pixels))
+        known["ours"].append(ours(subject, index, pixels=pixels, amount=amount)[0])
+        if subject.method == "secant" and pixels > 128:
+            known["batched"].append(naive(subject, index, pixels, 128))
+    return known
 
 
-def sums_seconds(features: int, size: int, group: int) -> tuple[float, float]:
-    """Adding one network's rows to the covariance, and the eigendecompositions at the end."""
-    from anisotropy.covariances import DenseCovariance
-    from anisotropy.symmetries import SQUARE
-
-    side = math.isqrt(size)
-    covariance = DenseCovariance((1, side, side), SQUARE[:group])
-    rows = torch.randn(features, size)
-    begin = clock()
-    for _ in range(3):
-        covariance.add(rows)
-    added = (clock() - begin) / 3
-    begin = clock()
-    eigen = covariance.eigen()
-    covariance.eigen(slice(0, None, 2)), covariance.eigen(slice(1, None, 2)), covariance.spread(eigen.directions)
-    return added, clock() - begin
+def operations(subject: Subject, pixels: int, amount: int | None) -> int:
+    """Floating-point operations of one network of ours (all pixels), counted by torch."""
+    network = dipoles.prepare(architectures.build(subject.factory, 0), copy=False)
+    with Operations() as counter:
+        rows_of(subject, network, 0, pixels, amount)
+    return round(counter.count * (subject.x.numel() / pixels if subject.method == "secant" else 1))
 
 
-def pca_seconds(size: int, samples: int = PLAIN) -> float:
-    """The PCA at the end of the released method."""
-    rows = np.random.default_rng(0).normal(size=(samples, size)).astype(np.float32)
-    begin = clock()
-    PCA(n_components=size).fit(rows)
-    return clock() - begin
+def forward_operations(subject: Subject) -> int:
+    """Floating-point operations of a forward pass of one image."""
+    network = dipoles.prepare(architectures.build(subject.factory, 0), copy=False)
+    with Operations() as counter, torch.no_grad():
+        network(subject.x[None])
+    return counter.count
 
 
-def peak_flops(dtype: torch.dtype, size: int = 2048) -> float:
-    """Measured multiply-adds a second of a square matrix product, times two."""
-    a = torch.randn(size, size).to(dtype)
-    times = []
-    for _ in range(4):
-        begin = clock()
-        a @ a
-        times.append(clock() - begin)
-    return 2 * size**3 / min(times)
+def needed_from(found: nads.Nads, k: int) -> int:
+    """Networks of ours that are worth `PLAIN` plain ones, from an estimate's own uncertainty."""
+    worth = found.plain_networks.get(k, math.inf) / found.networks
+    return max(1, math.ceil(PLAIN / worth)) if math.isfinite(worth) else 1
 
 
-class Operations(TorchDispatchMode):
-    """Counts what is computed: of `windows.Windows` the windows and the background, not the images they stand for."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        """Count a plain operation; look into one on windows."""
-        kwargs = kwargs or {}
-        if any(issubclass(t, windows.Windows) for t in types):
-            with self:
-                return windows.Windows.__torch_dispatch__(func, types, args, kwargs)
-        result = func(*args, **kwargs)
-        if func.overloadpacket in flop_registry:
-            self.count += flop_registry[func.overloadpacket](*args, **kwargs, out_val=result)
-        return result
-
-
-def operations(factory, x: torch.Tensor, pixels: int, readout) -> tuple[int, int]:
-    """Floating-point operations for all pixels, the naive way and ours, counted by torch."""
-    network = dipoles.prepare(architectures.build(factory, 0))
-    with Operations() as one, torch.no_grad():
-        network(x[None])
-    with Operations() as ours:
-        some = range(0, x.numel(), x.numel() // pixels)
-        dipoles.secant_rows(network, x, step=100.0, readout=readout, pixels=some)
-    return 2 * x.numel() * one.count, round(ours.count * x.numel() / pixels)
+def precision(subject: Subject, k: int, networks: int, few: int, most: float) -> tuple[int, int | None, dict]:
+    """Networks needed, the amount taken of each, and how both were found."""
+    if subject.method == "secant":
+        shipped = nads.load(subject.name)
+        known = {"gap": gap(shipped.eigenvalues, k), "networks_measured": shipped.networks}
+        return needed_from(shipped, k), None, known
+    compared = compare(subject, networks, few, k)
+    best = cheapest(compared)
+    amount = None if best["amount"] == ALL else best["amount"]
+    count = max(2, min(math.ceil(PLAIN / best["worth"]), round(most / best["seconds"])))
+    options = {"readout_draws": amount} if subject.method == "gradient" else {"probes": amount}
+    begin = time.process_time()
+    found = nads.estimate(
+        subject.factory, networks=count, method=subject.method, dtype=subject.dtype, progress=False, **options
+    )
+    known = {
+        "gap": gap(found.eigenvalues, k),
+        "networks_measured": count,
+        "seconds_measured": time.process_time() - begin,
+        "plain_networks_measured": min(found.plain_networks[k], 1e9),
+        "amounts": compared,
+    }
+    return needed_from(found, k), amount, known
 
 
-def benchmark(name: str, pixels: int, repeats: int, k: int) -> dict:
-    """Both ways for one network; seconds are medians over `repeats` networks."""
-    factory = architectures.factory(name)
-    x = torch.randn(factory.input_shape, generator=torch.Generator().manual_seed(0))
-    size = x.numel()
-    dtype = getattr(torch, shipped.SETTINGS[name].get("dtype", "float32"))
-    readout = readouts.examine(factory, factory.input_shape)
-    if sum(p.numel() for p in factory().parameters()) < dipoles.SMALL:
+def benchmark(name: str, method: str, arguments: argparse.Namespace, pca: float) -> dict:
+    """Both ways for one network and method; seconds are medians over networks."""
+    subject = Subject(name, method, arguments.side)
+    size, pixels, repeats = subject.x.numel(), arguments.pixels, arguments.repeats
+    networks = min(PILOT[name], arguments.pilot or PILOT[name])
+    needed, amount, known = precision(subject, arguments.k, networks, arguments.few, arguments.most)
+    if subject.small:
         pixels, repeats = size, 3 * repeats  # all of them: what a pass costs besides arithmetic counts here
-    naive, ours, batched = [], [], []
-    naive_seconds(factory, x, 8, 0), ours_seconds(factory, x, 8, 0, readout, dtype)  # warm up
-    for index in range(repeats):  # in turn, so that a change of the machine's speed meets both
-        naive.append(naive_seconds(factory, x, pixels, index))
-        ours.append(ours_seconds(factory, x, pixels, index, readout, dtype))
-        if pixels > 128:
-            batched.append(naive_seconds(factory, x, pixels, index, 128))
+    if method != "secant":
+        pixels, repeats = size, 5 * repeats  # cheap enough
+    times = in_turn(subject, repeats, pixels, amount)
+    theirs, mine = medians(times["naive"]), medians(times["ours"])
     scale = size / pixels
-    weights = statistics.median(o["weights"] for o in ours)
-    passes = statistics.median(o["passes"] for o in ours) * scale
-    naive_one = (statistics.median(naive) - weights) * scale + weights
-    measured = nads.load(name)
-    added, decomposed = sums_seconds(readout.features, size, len(measured.settings["symmetry"]))
-    worth = measured.plain_networks[k] / measured.networks
-    needed = max(1, math.ceil(PLAIN / worth))
-    total_naive = PLAIN * naive_one + pca_seconds(size)
-    total_ours = needed * (weights + passes + added) + decomposed
-    all_operations, done = operations(factory, x, pixels, readout)
+    naive_one = theirs["weights"] + theirs["passes"] * scale
+    passes = mine["passes"] * scale
+    rows = amount or (subject.readout.features if subject.readout else 1)
+    added, decomposed = sums_seconds(rows, subject.shape, subject.group)
+    one = mine["weights"] + passes + added
+    total_naive, total_ours = PLAIN * naive_one + pca, needed * one + decomposed
+    done, forward = operations(subject, pixels, amount), forward_operations(subject)
+    best = peak(subject.dtype)
+    middle = statistics.median(sum(t.values()) for t in times["naive"])
     return {
         "network": name,
+        "method": method,
         "pixels": pixels,
         "repeats": repeats,
-        "dtype": str(dtype).removeprefix("torch."),
-        "k": k,
+        "dtype": str(subject.dtype).removeprefix("torch."),
+        "k": arguments.k,
+        "amount": amount or (ALL if method != "mixed" else 1),
         "seconds_per_network_naive": naive_one,
-        "seconds_per_network_naive_in_batches": statistics.median(batched) * scale if batched else None,
-        "seconds_per_network": weights + passes + added,
-        "seconds_weights": weights,
+        "seconds_weights_naive": theirs["weights"],
+        "seconds_per_network_naive_in_batches": medians(times["batched"])["passes"] * scale + theirs["weights"]
+        if times["batched"]
+        else None,
+        "seconds_pca_once": pca,
+        "seconds_per_network": one,
+        "seconds_weights": mine["weights"],
         "seconds_passes": passes,
         "seconds_covariance": added,
         "seconds_eigen_once": decomposed,
         "networks_naive": PLAIN,
         "networks": needed,
         "factor_fewer_networks": PLAIN / needed,
-        "factor_cheaper_network": naive_one / (weights + passes + added),
+        "factor_cheaper_network": naive_one / one,
         "factor": total_naive / total_ours,
         "core_hours_naive": total_naive / 3600,
         "core_minutes": total_ours / 60,
-        "share_of_operations": done / all_operations,
-        "share_of_peak": done / passes / peak_flops(dtype),
-        "peak_gflops": peak_flops(dtype) / 1e9,
-        "range_naive": [min(naive) / statistics.median(naive), max(naive) / statistics.median(naive)],
+        "share_of_operations": done / (2 * size * forward) if method == "secant" else None,
+        "share_of_peak": done / passes / best,
+        "peak_gflops": best / 1e9,
+        "range_naive": [pick(sum(t.values()) for t in times["naive"]) / middle for pick in (min, max)],
+        **known,
     }
-
-
-COLUMNS = {
-    "network": lambda r: r["network"],
-    "precision": lambda r: r["dtype"],
-    "networks": lambda r: f"{r['networks_naive']:,} -> {r['networks']}",
-    "s a network": lambda r: f"{r['seconds_per_network_naive']:.3g} -> {r['seconds_per_network']:.3g}",
-    "weights": lambda r: f"{r['seconds_weights']:.3g}",
-    "passes": lambda r: f"{r['seconds_passes']:.3g}",
-    "covariance": lambda r: f"{r['seconds_covariance']:.2g}",
-    "eigen, once": lambda r: f"{r['seconds_eigen_once']:.2g}",
-    "operations": lambda r: f"{r['share_of_operations']:.0%}",
-    "of peak": lambda r: f"{r['share_of_peak']:.0%}",
-    "core h naive": lambda r: f"{r['core_hours_naive']:.3g}",
-    "core min ours": lambda r: f"{r['core_minutes']:.2g}",
-    "faster": lambda r: f"{r['factor']:.0f} = {r['factor_fewer_networks']:.0f} x {r['factor_cheaper_network']:.1f}",
-}
-"""Heading -> cell; `faster` splits into fewer networks and cheaper networks, the rest being what is done once."""
-
-
-def table(rows: list[dict]) -> str:
-    """Rows as a Markdown table."""
-    lines = [list(COLUMNS), ["---"] * len(COLUMNS), *[[cell(r) for cell in COLUMNS.values()] for r in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def main() -> None:
-    """Time, print the table, write it with the hardware to `benchmarks/results/`."""
+    """Time, and write `nads.json` after each network and method."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=ORDER, choices=ORDER, metavar="NAME")
-    parser.add_argument("--pixels", type=int, default=64, help="pixels that are timed, of 1,024; LeNet: all")
-    parser.add_argument("--repeats", type=int, default=3, help="networks that are timed")
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS, metavar="METHOD")
+    parser.add_argument("--pixels", type=int, default=64, help="pixels that are timed, of 1,024; small networks: all")
+    parser.add_argument("--repeats", type=int, default=3, help="networks that are timed; small networks: more")
     parser.add_argument("--k", type=int, default=50, help="dimension of the subspace whose precision is equalled")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "nads.json")
+    parser.add_argument("--pilot", type=int, help="networks that read-outs and probes are compared on, at most")
+    parser.add_argument("--few", type=int, default=4, help="large networks of which all features are taken")
+    parser.add_argument("--most", type=float, default=150.0, help="seconds that an estimate may take, about")
+    parser.add_argument("--side", type=int, default=32, help="of the images, in pixels; shipped NADs are of 32")
+    parser.add_argument("--samples", type=int, default=PLAIN, help="rows of the PCA that is timed")
+    parser.add_argument("--output", type=Path, default=RESULTS / "nads.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    load = os.getloadavg()
-    try:  # those of networks that are not measured now are kept
-        rows = json.loads(arguments.output.read_text(encoding="utf-8"))["rows"]
-    except (OSError, ValueError, KeyError):
-        rows = []
-    known = {
-        "what": "NADs of 32 x 32 grey images: the released method against ours at equal precision, one thread",
-        "clock": "processor time; medians over networks, of some of 1,024 pixels, scaled; totals are multiplied out",
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
+    # Those of networks and methods that are not measured now are kept; each has its own load, the file one machine.
+    rows = {(r["network"], r.get("method", "secant")): r for r in read(arguments.output).get("rows", [])}
+    content = {
+        "what": "NADs of grey images: the naive way against ours at equal precision, one thread",
+        "clock": "processor time; medians over networks; totals are multiplied out",
+        **origin(),
     }
-    for name in arguments.networks:
-        found = {"load_before": [round(v, 1) for v in os.getloadavg()]}
-        found = benchmark(name, arguments.pixels, arguments.repeats, arguments.k) | found
-        rows = sorted([r for r in rows if r["network"] != name] + [found], key=lambda r: ORDER.index(r["network"]))
-        files.write_json(arguments.output, {**known, "rows": rows})  # a killed benchmark leaves what it has
-        print(f"{name}: {found['factor']:.0f} times", flush=True)
-    print(table(rows))
-    hardware = known["hardware"]
-    small = "".join(
-        f" {r['network']}'s naive way takes all pixels at once; in batches of 128, which is its best, "
-        f"{r['seconds_per_network_naive_in_batches']:.3g} s a network."
-        for r in rows
-        if r.get("seconds_per_network_naive_in_batches")
-    )
-    files.write(
-        arguments.output.with_suffix(".md"),
-        f"# {known['what']}\n\n{table(rows)}\n\nSeconds are {known['clock']}. `networks` and `s a network`: naive -> "
-        f"ours; `weights`, `passes`, `covariance`: seconds of one network of ours; `operations`: share of the naive "
-        f"operations that ours does; `of peak`: of a matrix product of 2,048 x 2,048 in the same precision, in the "
-        f"same run.{small} Measured on {hardware['cpu']}, {hardware['cores']} cores; load average {load[0]:.1f}.\n",
-    )
+    pca = pca_seconds(arguments.side**2, arguments.samples)
+    for method in arguments.methods:
+        for name in arguments.networks:
+            before = load()
+            found = benchmark(name, method, arguments, pca) | {"load_before": before}
+            rows[name, method] = found
+            order = sorted(rows, key=lambda key: (METHODS.index(key[1]), ORDER.index(key[0])))
+            write(arguments.output, {**content, "rows": [rows[key] for key in order]})
+            print(
+                f"{name}, {method}: {found['factor']:.0f} times = {found['factor_fewer_networks']:.0f} x fewer networks"
+                f" x {found['factor_cheaper_network']:.2f} (each of ours {found['seconds_per_network']:.3g} s)",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ on a GPU (memory is then the GPU's). A case that fails says why; results are wri
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 SMALL = {"name": "resnet18", "width": 0.25, "in_channels": 3, "method": "gradient", "draws": 16, "chunk": 8}
 CASES = {
-    "image": [{**SMALL, "image_size": s, "networks": 4, "rank": 50} for s in (16, 32, 64, 128)],
+    "image": [{**SMALL, "image_size": s, "networks": 4, "rank": 50} for s in (16, 32, 64, 128, 224)],
     "networks": [{**SMALL, "image_size": 32, "networks": n, "rank": 50} for n in (2, 4, 8, 16, 32)],
     "directions": [{**SMALL, "image_size": 64, "networks": 8, "rank": k} for k in (10, 50, 100, 200)],
     "large": [
@@ -26,21 +25,9 @@ CASES = {
         {"name": "torchvision:vit_b_16", "in_channels": 3, "image_size": 224, "method": "gradient", "draws": 16,
          "chunk": 4, "networks": 8, "rank": 50},
     ],
+    "tiny": [{**SMALL, "width": 0.125, "image_size": 8, "networks": 2, "rank": 5}],
 }  # fmt: skip
 """Tables of settings; `draws` random read-outs of each network give `networks * draws` rows."""
-
-COLUMNS = {
-    "network": lambda r: r["name"] + (f", width {r['width']}" if "width" in r else ""),
-    "image": lambda r: f"{r['in_channels']} x {r['image_size']} x {r['image_size']}",
-    "D": lambda r: f"{r['in_channels'] * r['image_size'] ** 2:,}",
-    "networks": lambda r: r["networks"],
-    "rows": lambda r: r["networks"] * r["draws"],
-    "directions": lambda r: r["rank"],
-    "s": lambda r: f"{r['seconds']:.1f}",
-    "of these at the end": lambda r: f"{r['seconds_end']:.1f}",
-    "GiB above libraries": lambda r: f"{r['memory_gib']:.2f}",
-    "halves agree, top 10": lambda r: "" if r["overlap_10"] is None else f"{r['overlap_10']:.2f}",
-}
 
 
 def measure(case: dict, device: str) -> dict:
@@ -69,7 +56,7 @@ def measure(case: dict, device: str) -> dict:
         torch.cuda.synchronize()
         return time.perf_counter()
 
-    before, finish, end = peak(), estimation._finish, []
+    before, finish, end, wall = peak(), estimation._finish, [], time.perf_counter()
 
     def timed(*arguments):
         begin = clock()
@@ -95,6 +82,7 @@ def measure(case: dict, device: str) -> dict:
         "device": device,
         "seconds": clock() - begin,
         "seconds_end": end[0],
+        "wall": time.perf_counter() - wall,
         "memory_gib": peak() - before,
         "libraries_gib": before,
         "overlap_10": found.split_half.get(10),
@@ -102,52 +90,48 @@ def measure(case: dict, device: str) -> dict:
     }
 
 
-def table(rows: list[dict]) -> str:
-    """Rows as a Markdown table."""
-    lines = [list(COLUMNS), ["---"] * len(COLUMNS), *[[str(cell(r)) for cell in COLUMNS.values()] for r in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def main() -> None:
-    """Measure, and write `results/scaling-<device>.json` and `.md` after each case."""
-    from anisotropy import files, provenance
+    """Measure, and write `scaling-<device>.json` after each case."""
+    from measuring import RESULTS, load, origin, read, write
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--cases", nargs="+", default=[c for c in CASES if c != "tiny"], choices=list(CASES))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, help="default: scaling-<device>.json among the results")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print("RESULT " + json.dumps(measure(json.loads(arguments.one), arguments.device)))
         return
-    target = Path(__file__).parent / "results" / f"scaling-{arguments.device.partition(':')[0]}.json"
-    try:
-        tables = json.loads(target.read_text(encoding="utf-8"))["tables"]
-    except (OSError, ValueError, KeyError):
-        tables = {}
+    target = arguments.output or RESULTS / f"scaling-{arguments.device.partition(':')[0]}.json"
+    tables = read(target).get("tables", {})
     known = {
         "what": "cost of NADs from gradients, low-rank route, one CPU thread or one GPU",
-        "load_before": [round(v, 1) for v in os.getloadavg()],
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
+        "clock": "processor time" if arguments.device == "cpu" else "wall time",
+        **origin(),
     }
+    failed = 0
     for label in arguments.cases:
-        tables[label] = []
+        rows = []
         for case in CASES[label]:
+            before = load()
             command = [sys.executable, __file__, "--one", json.dumps(case), "--device", arguments.device]
             done = subprocess.run(command, capture_output=True, text=True)
             lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
             if not lines:
                 print(f"{label}: {case['name']} failed:\n{done.stderr[-1500:]}", file=sys.stderr)
+                failed += 1
                 continue
-            tables[label].append(json.loads(lines[-1].removeprefix("RESULT ")))
-            files.write_json(target, {**known, "tables": tables})
-            print(table(tables[label][-1:]).splitlines()[-1], flush=True)
-    text = "\n\n".join(f"## {label}\n\n{table(rows)}" for label, rows in tables.items() if rows)
-    where = f"Measured on {known['hardware']['cpu']}, {known['hardware']['cores']} cores, GPU "
-    where += f"{known['hardware']['gpu'] or 'none'}, load average {known['load_before'][0]:.1f} before."
-    files.write(target.with_suffix(".md"), f"# {known['what'].capitalize()}\n\n{text}\n\n{where}\n")
+            rows.append({**json.loads(lines[-1].removeprefix("RESULT ")), "load_before": before})
+            tables[label] = rows
+            write(target, {**known, "tables": tables})
+            size, last = case["in_channels"] * case["image_size"] ** 2, rows[-1]
+            print(
+                f"{label}: {case['name']}, D = {size:,}, {case['networks']} networks, {case['rank']} directions: "
+                f"{last['seconds']:.1f} s, {last['memory_gib']:.2f} GiB",
+                flush=True,
+            )
+    sys.exit(failed > 0)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,23 @@
     python benchmarks/sweeps.py [--networks logreg lenet ...] [--repeats 3] [--device cpu]
 
 Both take the released code's steps (SGD, batch 128, clipping at 0.5, rate falling at each step) on the same data, in
-turn. Of each, two runs that differ only in their number of epochs are timed, and the difference counts, so that setting
-up and the final measurement of accuracy cancel. On a CPU the time is that of the process on one thread, as a worker has
-it, so that other programs on the machine disturb little; on a GPU it is wall time after synchronising. The peak is that
-of a float32 matrix product, measured in the same run; floating-point operations are counted by torch for forward and
-backward passes of one batch (convolutions and products only). A share above one means that the library did with fewer
-operations than are counted, or that something disturbed the measurement of the peak.
+turn; what counts is the ratio of the two in one repetition, its median and range. Of each, two runs that differ only in
+their number of epochs are timed, and the difference counts, so that setting up and the final measurement of accuracy
+cancel. On a CPU the time is that of the process on one thread, as a worker has it, so that other programs on the
+machine disturb little; on a GPU it is wall time after synchronising. The peak is that of a float32 matrix product,
+measured in the same run; floating-point operations are counted by torch for forward and backward passes of one batch
+(convolutions and products only). A share above one means that the library did with fewer operations than are counted,
+or that something disturbed the measurement of the peak.
 """
 
 import argparse
 import statistics
-import time
+from pathlib import Path
 
 import torch
-from anisotropy import architectures, directions, files, paths, provenance, separable
+from anisotropy import architectures, directions, separable
 from anisotropy.training import Recipe, train
+from measuring import ORDER, RESULTS, clock, load, origin, peak, read, write
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -26,24 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 STEPS = {"logreg": 80, "lenet": 20, "vgg11": 1, "resnet18": 1, "densenet121": 1}
 """Steps of an epoch: what a processor does in about a second, and at least one."""
 
-
-def clock(device: str) -> float:
-    """Seconds of this process on a CPU, of the wall clock on a GPU."""
-    if device == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def peak(device: str, size: int = 2048) -> float:
-    """Floating-point operations per second of the best of some float32 matrix products."""
-    a, b = torch.randn(2, size, size, device=device)
-    best = float("inf")
-    for _ in range(6):
-        begin = clock(device)
-        a @ b
-        best = min(best, clock(device) - begin)
-    return 2 * size**3 / best
+BATCH = {"resnet18": 64, "densenet121": 32}
+"""Samples a step where 128 would take long: both loops take the same, and a repetition then lasts half a minute."""
 
 
 def operations(factory, recipe: Recipe, device: str) -> float:
@@ -86,58 +72,66 @@ def with_ours(factory, inputs: torch.Tensor, labels: torch.Tensor, recipe: Recip
 
 
 def measure(name: str, repeats: int, device: str) -> dict:
-    """Time both loops in turn and return samples per second: medians, and all repetitions."""
+    """Time both loops in turn and return samples per second: medians, all repetitions, and the ratios of pairs."""
     factory = architectures.factory(name, num_outputs=2)
     v = directions.fourier(32, 32).vectors[1][None]
-    count = STEPS[name] * Recipe().batch_size
+    recipe = {"batch_size": BATCH.get(name, 128)}
+    count = STEPS[name] * recipe["batch_size"]
     inputs, labels = separable.sample(v, count, generator=torch.Generator().manual_seed(0), device=device)
     rates = {"loader": [], "ours": []}
-    for repeat in range(repeats + (STEPS[name] > 1)):  # the first of a cheap network only warms up
-        for label, run in (("loader", with_loader), ("ours", with_ours)):
-            short, long = (run(factory, inputs, labels, Recipe(epochs=e), device) for e in (1, 3))
-            if repeat or STEPS[name] == 1:
-                rates[label].append(2 * count / (long - short))
+    loops = [("loader", with_loader), ("ours", with_ours)]
+    for _, run in loops:
+        run(factory, inputs[:4], labels[:4], Recipe(epochs=1), device)  # warms up
+    for repeat in range(repeats):
+        for label, run in loops[:: 1 if repeat % 2 else -1]:  # neither is always the second
+            short, long = (run(factory, inputs, labels, Recipe(epochs=e, **recipe), device) for e in (1, 3))
+            rates[label].append(2 * count / max(long - short, 1e-9))
     medians = {label: statistics.median(values) for label, values in rates.items()}
+    ratios = [ours / loader for loader, ours in zip(rates["loader"], rates["ours"], strict=True)]
     return {
         "samples_per_second": medians,
         "repetitions": rates,
-        "flops_per_sample": operations(factory, Recipe(), device),
+        "ratio": statistics.median(ratios),
+        "ratio_range": [min(ratios), max(ratios)],
+        "repeats": repeats,
+        **recipe,
+        "steps": 2 * STEPS[name],
+        "flops_per_sample": operations(factory, Recipe(**recipe), device),
     }
 
 
 def main() -> None:
-    """Measure, print a table and write `results/sweeps-<device>.json` beside this file."""
+    """Measure, and write `sweeps-<device>.json` after each network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--networks", nargs="+", default=ORDER, choices=ORDER, metavar="NAME")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, help="default: sweeps-<device>.json among the results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    best = peak(arguments.device)
+    device = arguments.device
+    target = arguments.output or RESULTS / f"sweeps-{device.partition(':')[0]}.json"
+    best, results = peak(torch.float32, device), read(target).get("networks", {})
     print(f"float32 matrix product: {best / 1e9:.0f} GFLOP/s")
-    results = {}
+    content = {
+        "what": "samples per second of training on D(v), 32 x 32, one CPU thread or one GPU",
+        "clock": "process time" if device == "cpu" else "wall time",
+        "matmul_flops_per_second": best,
+        **origin(),
+    }
     for name in arguments.networks:
-        found = measure(name, arguments.repeats, arguments.device)
-        found["share_of_peak"] = found["samples_per_second"]["ours"] * found["flops_per_sample"] / best
-        results[name] = found
+        before = load()
+        found = measure(name, arguments.repeats, device)
         ours, loader = found["samples_per_second"]["ours"], found["samples_per_second"]["loader"]
+        found |= {"share_of_peak": ours * found["flops_per_sample"] / best, "load_before": before}
+        results[name] = found
+        write(target, {**content, "networks": {n: results[n] for n in ORDER if n in results}})
+        low, high = found["ratio_range"]
         print(
-            f"{name:12s} {ours:10.0f} samples/s, DataLoader {loader:10.0f}, ratio {ours / loader:5.2f}, "
-            f"{100 * found['share_of_peak']:5.1f} % of the peak",
+            f"{name:12s} {ours:10.0f} samples/s, DataLoader {loader:10.0f}, ratio {found['ratio']:5.2f} "
+            f"({low:.2f} to {high:.2f}), {100 * found['share_of_peak']:5.1f} % of the peak",
             flush=True,
         )
-    target = paths.root() / "benchmarks" / "results" / f"sweeps-{arguments.device.partition(':')[0]}.json"
-    record = {
-        "what": "samples per second of training on D(v), batch 128, 32 x 32, one CPU thread or one GPU",
-        "clock": "process time" if arguments.device == "cpu" else "wall time",
-        "matmul_flops_per_second": best,
-        "networks": results,
-        "repeats": arguments.repeats,
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-    }
-    files.write_json(target, record)
 
 
 if __name__ == "__main__":
