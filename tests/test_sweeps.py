@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from anisotropy import architectures, directions, separable, stores, sweeps, units
+from anisotropy import architectures, directions, resumable, separable, stores, sweeps, units
 from anisotropy.training import Recipe, train
 from torch import nn
 
@@ -209,6 +209,40 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     calm = sweeps.run(Logged(log), ROWS, store=tmp_path / "calm", name="killed", **SMALL)
     np.testing.assert_array_equal(dataset.test_loss, calm.test_loss)
     assert not list((tmp_path / "s").glob("**/*.tmp"))
+
+
+class HalfWritten:
+    """A job of two units: the first kills its worker while the second is writing a file of the store."""
+
+    name = "half-written"
+
+    def __init__(self, store):
+        self.store = str(store)
+
+    def fields(self, unit):
+        return {"unit": unit}
+
+    def together(self):
+        return False
+
+    def compute(self, batch):
+        (unit,), folder = batch, Path(self.store)
+        tried = folder / f"tried {unit}"
+        if not tried.exists():
+            tried.touch()
+            if unit == 0:
+                while not list(folder.glob(".*.tmp")):
+                    time.sleep(0.05)
+                os.kill(os.getpid(), signal.SIGKILL)
+            (folder / f".{stores._me()}.half.tmp").write_text("{")
+            time.sleep(60)  # it is killed with its pool
+        return [{"value": unit}]
+
+
+def test_what_was_being_written_when_a_pool_was_killed_is_removed(tmp_path):
+    results, failures = resumable.complete(HalfWritten(tmp_path), [0, 1], engine="local:2", progress=False)
+    assert (results, failures) == ({0: {"value": 0}, 1: {"value": 1}}, {})
+    assert not list(tmp_path.glob("**/*.tmp"))
 
 
 DRIVER = """

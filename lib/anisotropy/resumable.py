@@ -133,6 +133,8 @@ def complete(
                     result = stored
                 results[i] = result
             bar.update(len(blocks[number]))
+    if missing:
+        place.clean()  # of what a worker was writing when it, or its pool with it, was killed
     ledger.note(
         name=job.name,
         engine=engine,
