@@ -174,6 +174,14 @@ def test_no_result_can_be_written_in_a_rehearsal(tmp_path, rehearses):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "own"]
 
 
+def test_nothing_is_computed_where_nothing_stands_in(tmp_path, rehearses, monkeypatch):
+    monkeypatch.setattr(rehearsing, "_stand_ins", {})
+    with pytest.raises(RuntimeError, match="a rehearsal computes no nads, and nothing stands in"):
+        nads.estimate(architectures.factory("logreg", image_size=8), networks=2, progress=False)
+    monkeypatch.delenv(rehearsing.VARIABLE)
+    assert rehearsing.stand_in("nads") is None
+
+
 def test_nads_are_counted_from_what_a_state_holds_and_their_stand_ins_differ(tmp_path, rehearses, monkeypatch):
     one, state = architectures.factory("logreg", image_size=8), tmp_path / "state.safetensors"
     with monkeypatch.context() as earnest:

@@ -109,14 +109,12 @@ def estimate(
     point = _point(at, shape, seed)
     fresh = _try(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
-    if rehearsing.folder() is not None:
-        from anisotropy import standins  # here, because it tries what this module is made of
-
+    if stand_in := rehearsing.stand_in("nads"):
         plain = Response(method, float(step), point, None, readout_draws, probes, chunk, dtype, str(device), seed)
         most = max_networks if networks == "auto" else networks
         goals = _checkpoints(most) if networks == "auto" else []
         low_rank = min(rank or 50, size) if rank is not None or size > DENSE_LIMIT else None
-        return standins.nads(factory, plain, averaged, most, goals, low_rank, workers, Path(state) if state else None)
+        return stand_in(factory, plain, averaged, most, goals, low_rank, workers, Path(state) if state else None)
     response = Response(
         method=method,
         step=float(step),

@@ -9,6 +9,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,29 @@ def protect() -> None:
                 raise PermissionError(errno.EACCES, f"a rehearsal changes no files: {os.fsdecode(path)} was refused")
 
     sys.addaudithook(watch)
+
+
+_stand_ins: dict[str, Callable[..., Any]] = {}
+
+
+def take_place(**stand_ins: Callable[..., Any]) -> None:
+    """Name what is called in a rehearsal in the place of a computation; `standins` does so when it is imported."""
+    _stand_ins.update(stand_ins)
+
+
+def stand_in(name: str) -> Callable[..., Any] | None:
+    """What is called in the place of a computation, None in earnest.
+
+    What computes asks here, and so need not know what stands in for it, which is made of it.
+
+    Raises:
+        RuntimeError: the process rehearses, and `standins` was not imported: nothing must be computed.
+    """
+    if folder() is None:
+        return None
+    if name not in _stand_ins:
+        raise RuntimeError(f"a rehearsal computes no {name}, and nothing stands in: import anisotropy.standins first")
+    return _stand_ins[name]
 
 
 class TooLong(BaseException):

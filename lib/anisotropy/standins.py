@@ -26,6 +26,7 @@ from torch import nn
 from anisotropy import engines, ledger, rehearsing, stores, trials, workloads
 from anisotropy.basis import Nads, read_tensors
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
+from anisotropy.estimation import OVERLAPS
 from anisotropy.running import Response
 from anisotropy.workloads import Workload
 
@@ -199,8 +200,6 @@ def _orthonormal(size: int, count: int) -> torch.Tensor:
 
 
 def _random(shape, rank: int | None, networks: int, goals: list[int], settings: dict[str, Any]) -> Nads:
-    from anisotropy.estimation import OVERLAPS  # here, because it needs this module in turn
-
     size = shape[0] * shape[1] * shape[2]
     count = size if rank is None else rank
     digest = hashlib.sha256(json.dumps([settings, networks], sort_keys=True).encode()).digest()
@@ -230,3 +229,6 @@ def attempts() -> None:
             ledger.note(of=part.number, **part.scale(known[part.alike]))
         except Exception as error:  # the others go on
             ledger.note(remark=f"a trial failed, its time is not known: {type(error).__name__}: {error!s:.200}")
+
+
+rehearsing.take_place(results=results, nads=nads)
