@@ -68,13 +68,15 @@ def scaling(content: dict) -> Figure:
     for column, (name, rows) in zip(axes.T, tables.items(), strict=True):
         what, value = axis[name]
         places = [value(row) for row in rows]
-        for ax, key, unit in zip(column, ("seconds", "memory_gib"), ("seconds", "GiB above libraries"), strict=True):
+        for ax, key in zip(column, ("seconds", "memory_gib"), strict=True):
             ax.plot(places, [row[key] for row in rows], "o-", color=OURS, markersize=4)
-            ax.set(xscale="log", yscale="log")
-            if column is axes.T[0]:
-                ax.set_ylabel(unit)
+            ax.set(xscale="log", ylim=(0, 1.08 * max(row[key] for row in rows)))
+        column[1].set_xticks(places, [f"{place:,}" for place in places], rotation=30, ha="right")
+        column[1].minorticks_off()
         column[0].set_title({"image": "4 networks", "networks": "D = 3,072", "directions": "D = 12,288"}[name])
         column[1].set_xlabel(what)
+    axes[0, 0].set_ylabel("seconds")
+    axes[1, 0].set_ylabel("GiB above libraries")
     return figure
 
 
