@@ -130,6 +130,28 @@ def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module
     return network.eval()
 
 
+def without_arithmetic(attempt: Callable[[], Any]) -> Any:
+    """Call what makes networks and images: on torch's meta device where they can live there, else on the CPU.
+
+    The global generator is left as it was.
+
+    Args:
+        attempt: without arguments; makes its tensors on torch's default device.
+
+    Returns:
+        What the call returns.
+    """
+
+    def on(device: str) -> Any:
+        with torch.device(device), torch.random.fork_rng(devices=[]):
+            return attempt()
+
+    try:
+        return on("meta")
+    except (NotImplementedError, RuntimeError):
+        return on("cpu")
+
+
 def _builtin(name: str, common: dict, width: float, pooling: bool, kwargs: dict):
     if name not in BUILTIN:
         near = difflib.get_close_matches(name.lower().replace("-", ""), BUILTIN, n=1, cutoff=0.5)
@@ -192,15 +214,12 @@ def _own(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.
 def _try(made: Factory, num_outputs: int) -> None:
     """Build one network and pass one image through it, on the meta device (no arithmetic) where it can."""
 
-    def output_shape(device: str) -> tuple[int, ...]:
-        with torch.device(device), torch.random.fork_rng(devices=[]), torch.no_grad():
+    def output_shape() -> tuple[int, ...]:
+        with torch.no_grad():
             return tuple(made().eval()(torch.zeros(2, *made.input_shape)).shape)
 
     try:
-        try:
-            shape = output_shape("meta")
-        except (NotImplementedError, RuntimeError):
-            shape = output_shape("cpu")
+        shape = without_arithmetic(output_shape)
     except Exception as error:
         raise ValueError(f"{made.name} refuses images of shape {made.input_shape}: {error}") from error
     if shape != (2, num_outputs):

@@ -92,7 +92,7 @@ def train_many(
 
 def _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels):
     count, size = labels.shape
-    dtype = torch.float64 if recipe.dtype == "float64" else torch.float32
+    dtype = recipe.stored
     for net in networks:
         net.to(inputs.device, dtype).train()
     parameters, buffers = stack_module_state(networks)
@@ -150,7 +150,7 @@ def _descend(parameters, gradients, momenta, recipe, rate, running):
 
 def _measure(skeleton, parameters, buffers, recipe, batch_size=MEASURED_AT_ONCE):
     skeleton.eval()
-    dtype = torch.float64 if recipe.dtype == "float64" else torch.float32
+    dtype = recipe.stored
 
     def scores_of(p, b, x):
         return functional_call(skeleton, (p, b), (x,))

@@ -95,6 +95,11 @@ class Recipe:
         """Return the fields as plain values, for keys and passports."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
+    @property
+    def stored(self) -> torch.dtype:
+        """Type of parameters and inputs: bfloat16 is what they are computed in, not what they are kept in."""
+        return torch.float64 if self.dtype == "float64" else torch.float32
+
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of step 0 <= step < steps."""
         return self.learning_rate * (1 - (step + 1) / steps if self.schedule == "linear" else 1.0)
@@ -162,7 +167,7 @@ def train(
     classes = int(labels.max()) + 1
     if (test_inputs is None) != (test_labels is None):
         raise ValueError("expected test_inputs and test_labels together, got one of them")
-    network.to(inputs.device, torch.float64 if recipe.dtype == "float64" else torch.float32)
+    network.to(inputs.device, recipe.stored)
     if inputs.device.type == "cpu":  # oneDNN convolutions and pooling are faster in this layout
         network.to(memory_format=torch.channels_last)
     parameters = [p for p in network.parameters() if p.requires_grad]
@@ -299,7 +304,7 @@ def check_generator(generator: torch.Generator) -> None:
 
 def _prepare(batch: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Normalise a batch and bring it into the network's dtype and the faster memory layout."""
-    batch = batch.to(torch.float64 if recipe.dtype == "float64" else torch.float32)
+    batch = batch.to(recipe.stored)
     if recipe.mean:
         mean, std = (
             torch.tensor(m, dtype=batch.dtype, device=batch.device).view(1, -1, 1, 1) for m in (recipe.mean, recipe.std)

@@ -74,7 +74,7 @@ class Job:
         """Return how many networks for images (C, H, W) to train at once: 1, or what the GPU has memory for now."""
         if not self.together():
             return 1
-        width = 8 if self.recipe.dtype == "float64" else 4
+        width = self.recipe.stored.itemsize
         made = memory.activations(self.factory, shape) * width // 4
         # A training step keeps what its images make, and the gradients of it; a pass that measures, what it made.
         passes = max(3 * self.recipe.batch_size, training.MEASURED_AT_ONCE) * made
@@ -91,7 +91,7 @@ class Job:
             convention=self.convention,
             generator=torch.Generator().manual_seed(seed_of(role, direction, seed)),
             device=self.device,
-            dtype=torch.float64 if self.recipe.dtype == "float64" else torch.float32,
+            dtype=self.recipe.stored,
         )
 
     def workload(self, unit: Unit) -> Workload:
@@ -150,8 +150,7 @@ class Job:
         if len(keys) == 1:
             inputs, labels = self.sample(role, *keys[0], count)
             return inputs[None], labels[None]
-        dtype = torch.float64 if self.recipe.dtype == "float64" else torch.float32
-        inputs = torch.empty(len(keys), count, *keys[0][0].shape, dtype=dtype, device=self.device)
+        inputs = torch.empty(len(keys), count, *keys[0][0].shape, dtype=self.recipe.stored, device=self.device)
         labels = torch.empty(len(keys), count, dtype=torch.int64, device=self.device)
 
         def draw(i: int) -> None:

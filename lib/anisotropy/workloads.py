@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from anisotropy.architectures import without_arithmetic
 from anisotropy.training import Recipe
 
 BATCH = 8
@@ -52,8 +53,7 @@ class Workload:
     @property
     def data_bytes(self) -> int:
         """Bytes of its samples on the device."""
-        width = 8 if self.recipe.dtype == "float64" else 4
-        return self.measured * math.prod(self.shape) * width
+        return self.measured * math.prod(self.shape) * self.recipe.stored.itemsize
 
     def alike(self) -> dict[str, Any]:
         """Return what the time of one training step and of one sample depends on, as plain values."""
@@ -96,16 +96,12 @@ def operations(workload: Workload) -> int:
     Returns:
         The number; an upper bound where the recipe may stop early.
     """
-    for device in ("meta", "cpu"):
-        try:
-            with torch.random.fork_rng(devices=[]), torch.device(device):
-                network, images = workload.factory(), torch.zeros(BATCH, *workload.shape)
-                trained = _count(network.train(), images, backward=True)
-                measured = _count(network.eval(), images, backward=False)
-            break
-        except (NotImplementedError, RuntimeError):
-            if device == "cpu":
-                raise
+
+    def count() -> tuple[int, int]:
+        network, images = workload.factory(), torch.zeros(BATCH, *workload.shape)
+        return _count(network.train(), images, backward=True), _count(network.eval(), images, backward=False)
+
+    trained, measured = without_arithmetic(count)
     return (workload.recipe.epochs * workload.train * trained + workload.measured * measured) // BATCH
 
 
