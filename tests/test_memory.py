@@ -48,7 +48,7 @@ def job(tmp_path):
 def test_networks_at_once_follow_what_is_free(job, monkeypatch):
     shape = (1, 4, 4)
     assert job("cpu").at_once(shape) == 1
-    each = 4 * 16 * 500 + 1000 * 2 * 4  # the data, and the two outputs of each of the samples that are measured at once
+    each = 4 * 16 * 500 + 1000 * (16 + 2) * 4  # the data, and samples and outputs of what is measured at once
     for free, expected in ((20 * each, 10), (None, units.STACK), (1, 1)):
         monkeypatch.setattr(memory, "free", lambda device, free=free: free)
         assert job("cuda").at_once(shape) == expected

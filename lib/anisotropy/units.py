@@ -75,10 +75,11 @@ class Job:
         if not self.together():
             return 1
         width = self.recipe.stored.itemsize
-        made = memory.activations(self.factory, shape) * width // 4
+        image = math.prod(shape) * width
+        made = image + memory.activations(self.factory, shape) * width // 4
         # A training step keeps what its images make, and the gradients of it; a pass that measures, what it made.
         passes = max(3 * self.recipe.batch_size, training.MEASURED_AT_ONCE) * made
-        data = (self.train_samples + self.test_samples) * math.prod(shape) * width
+        data = (self.train_samples + self.test_samples) * image
         return memory.fitting(memory.free(self.device), data + passes, STACK)
 
     def sample(self, role: str, direction: torch.Tensor, seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,146 @@
+"""The GPU's ways through the code, tried without one: see `pretended` for what that can show and what it cannot."""
+
+import pretended
+import pytest
+import torch
+from anisotropy import architectures, arms, cifar, directions, image_sweeps, memory, nads, stacked, sweeps
+from anisotropy.training import Recipe
+
+GPU = pretended.NAME
+
+
+def test_it_refuses_what_a_gpu_refuses():
+    ours = torch.ones(3)
+    with pretended.GPU(memory=1000) as gpu:
+        there = ours.to(GPU)
+        assert there.device == torch.device(GPU)
+        assert there.is_cuda
+        assert gpu.held == 12
+        twice = (there + there).cpu()
+        assert torch.equal(twice, ours + ours)
+        assert gpu.held == 12
+        with pytest.raises(RuntimeError, match="same device"):
+            there + ours
+        with pytest.raises(torch.OutOfMemoryError):
+            torch.zeros(300, device=GPU)
+        view = there[1:]
+        del there
+        assert gpu.held == 12  # a view holds what it is a view of
+        del view
+        assert gpu.held == 0
+    assert gpu.peak > 1000
+    assert not torch.cuda.is_available()
+
+
+@pytest.mark.parametrize("method", ["secant", "gradient", "mixed"])
+@pytest.mark.parametrize("name", ["lenet", "resnet18"])
+def test_nads(name, method):
+    factory = architectures.factory(name, **({"width": 1 / 16, "image_size": 16} if name == "resnet18" else {}))
+    arguments = {"networks": 2, "method": method, "progress": False, "chunk": 64}
+    here = nads.estimate(factory, **arguments)
+    with pretended.GPU() as gpu:
+        there = nads.estimate(factory, device=GPU, **arguments)
+    assert gpu.operations["convolution"] > 0
+    torch.testing.assert_close(there.eigenvalues, here.eigenvalues)
+    assert there.overlap(here, 5) > 0.999
+
+
+class Sweep:
+    """A small sweep over D(v) on the CPU or on a pretended GPU, with the number of networks of each stack."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.stacks = folder, []
+        train = stacked.train_many
+
+        def noted(networks, *arguments, **options):
+            self.stacks.append(len(networks))
+            return train(networks, *arguments, **options)
+
+        monkeypatch.setattr(stacked, "train_many", noted)
+
+    def __call__(self, name, place, device="cpu", count=2, samples=300, epochs=2):
+        self.stacks.clear()
+        factory = architectures.factory(name, num_outputs=2, **({"width": 1 / 16} if name == "resnet18" else {}))
+        rows = directions.fourier(32, 32).vectors[[1, 40, 400, 5, 17, 300, 800, 1023][:count]][:, None]
+        return sweeps.run(
+            factory, rows, sigma=1.0, recipe=Recipe(epochs=epochs), train_samples=samples, test_samples=200,
+            store=self.folder / place, device=device, progress=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    return Sweep(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["logreg", "lenet", "resnet18"])
+def test_sweeps(name, sweep):
+    here = sweep(name, "here")
+    with pretended.GPU() as gpu:
+        there = sweep(name, "there", GPU)
+    # Stacked where that is possible: batch norm is not.
+    assert sweep.stacks == ([1, 1] if name == "resnet18" else [2])
+    assert sum(gpu.operations.values()) > 100
+    assert gpu.held == 0
+    for result in ("test_accuracy", "train_loss", "test_loss"):
+        assert there[result].values == pytest.approx(here[result].values, rel=1e-3, abs=1e-5)
+
+
+def test_a_stack_sends_no_more_operations_than_one_network(sweep):
+    sent = []
+    for count in (1, 8):
+        with pretended.GPU() as gpu:
+            sweep("lenet", f"of {count}", GPU, count=count)
+        assert sweep.stacks == [count]
+        sent.append(sum(gpu.operations.values()))
+    assert sent[1] < 1.5 * sent[0]  # the rest is the drawing of each network's data
+
+
+@pytest.mark.parametrize(("name", "size"), [("logreg", 2**27), ("lenet", 2**30)])
+def test_as_many_networks_as_fit(name, size, sweep):
+    """The plan is an upper bound and not a wild one. (Of LeNet's measuring pass little is alive at any one time.)"""
+    with pretended.GPU(memory=size) as gpu:
+        sweep(name, "there", GPU, count=8, samples=2000, epochs=1)
+    assert 8 > sweep.stacks[0] > 1
+    assert sum(sweep.stacks) == 8
+    assert 0.1 * size < gpu.peak < 1.1 * memory.SHARE * size
+
+
+def test_a_gpu_that_has_less_than_it_said_computes_in_halves(sweep, monkeypatch):
+    here = sweep("lenet", "here", count=4)
+    monkeypatch.setattr(memory, "free", lambda device: 2**40)  # another process takes it between asking and using
+    with pretended.GPU(memory=50 * 2**20) as gpu:
+        there = sweep("lenet", "there", GPU, count=4)
+    assert sweep.stacks[0] == 4
+    assert sorted(sweep.stacks)[0] < 4
+    assert gpu.peak > gpu.memory
+    assert (there.test_accuracy.values == here.test_accuracy.values).all()
+
+
+def test_as_many_images_as_fit():
+    factory = architectures.factory("resnet18", image_size=16, width=1 / 4)
+    passes = []
+    for size in (2**24, 2**40):
+        with pretended.GPU(memory=size) as gpu:
+            nads.estimate(factory, networks=1, symmetry="none", device=GPU, progress=False)
+        passes.append(gpu.operations["convolution"])
+        assert gpu.peak < memory.SHARE * size
+    assert passes[0] > 3 * passes[1]
+
+
+def test_images(tmp_path):
+    factory = architectures.factory("lenet", in_channels=3, num_outputs=10)
+    basis = nads.load("lenet").directions
+    arguments = {"recipe": Recipe.cifar(epochs=2, learning_rate=0.05), "progress": False}
+    source, some = (
+        cifar.Source("digits", train=200, test=100),
+        [arms.poisoned(basis, 0, 0.05, label="x"), arms.flipped(basis)],
+    )
+    here = image_sweeps.run(factory, source, some, store=tmp_path / "here", **arguments)
+    with pretended.GPU() as gpu:
+        there = image_sweeps.run(factory, source, some, store=tmp_path / "there", device=GPU, **arguments)
+    assert gpu.operations["convolution"] > 0
+    assert gpu.held == 0
+    torch.testing.assert_close(
+        torch.tensor(there.test_loss.values), torch.tensor(here.test_loss.values), rtol=1e-3, atol=0
+    )
