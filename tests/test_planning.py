@@ -17,10 +17,10 @@ def done(tmp_path):
     store = stores.Store(tmp_path / "store")
     keys = [stores.digest({"unit": i}) for i in range(5)]
 
-    def write(engine="local:2", seconds=(10.0, 20.0, 30.0, 40.0, 600.0), **changes):
+    def write(engine="local:2", seconds=(10.0, 20.0, 30.0, 40.0, 600.0), computed=5, **changes):
         record = {"seconds": 100.0, "memory_gib": 1.5, "hardware": HERE, "inputs": {"parameters": "a"}, **changes}
         files.write_json(step.folder / records.RECORD, record)
-        table = {"name": "lenet", "engine": engine, "store": str(store.folder), "computed": 5, "wall": 50.0}
+        table = {"name": "lenet", "engine": engine, "store": str(store.folder), "computed": computed, "wall": 50.0}
         tables = [
             {**table, "keys": keys[:3], "seconds": seconds[:3]},
             {**table, "keys": keys[2:], "seconds": seconds[2:], "wall": 30.0},  # asks for the third again
@@ -49,6 +49,15 @@ def test_missing_units_cost_what_they_cost_before(done):
     assert "1.5 GiB" in said
     unknown = planning.plan(write(seconds=(None, 20.0, 30.0, 40.0, 600.0)), here=HERE)
     assert any("failed in the last run" in remark for remark in unknown.remarks)
+
+
+def test_a_run_that_found_its_units_foretells_none_that_must_compute_them(done):
+    write, store = done
+    assert planning.comparable(write())
+    assert not planning.comparable(write(computed=0))
+    for i in range(5):
+        store.write({"unit": i}, {"seconds": 1.0})
+    assert planning.comparable(write(computed=0))
 
 
 def test_times_are_scaled_by_measured_speeds_and_never_to_other_hardware(done):

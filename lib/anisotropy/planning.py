@@ -66,11 +66,8 @@ def plan(step: Step, *, here: dict[str, Any] | None = None, pace: dict[str, floa
             spent = max(spent, cpu / (here.get("cores") or 1))
         remarks.append("units were not noted: the time is that of the last run, with what was in the store then")
         return Plan(None, 0, None, _times(spent, factor), record.get("memory_gib"), tuple(remarks))
-    sweeps = [table for table in tables if "keys" in table]
-    # The same unit may be asked for twice in a notebook: it is computed once.
-    units = {key: (seconds, t) for t in sweeps for key, seconds in zip(t["keys"], t["seconds"], strict=True)}
-    missing = {k: v for k, v in units.items() if Store(paths.resolve(v[1]["store"])).read(k) is None}
-    around = max(0.0, (spent or 0.0) - sum(t["wall"] for t in sweeps))
+    units, missing = _units(tables)
+    around = max(0.0, (spent or 0.0) - sum(table["wall"] for table in tables if "keys" in table))
     expected = around + sum((seconds or 0.0) / _workers(t, here) for seconds, t in missing.values())
     if any(seconds is None for seconds, _ in missing.values()):
         remarks.append("some missing units failed in the last run: their time is not known")
@@ -87,6 +84,12 @@ def plan(step: Step, *, here: dict[str, Any] | None = None, pace: dict[str, floa
         record.get("memory_gib"),
         tuple(remarks),
     )
+
+
+def comparable(step: Step) -> bool:
+    """Whether the time of a notebook's last run foretells that of the next: it computed as many units as are missing."""
+    tables = _tables(step.folder / UNITS)
+    return tables is None or len(_units(tables)[1]) <= sum(table.get("computed", 0) for table in tables)
 
 
 def describe(planned: Plan) -> list[str]:
@@ -107,6 +110,14 @@ def describe(planned: Plan) -> list[str]:
     return lines + [f"({remark})" for remark in planned.remarks]
 
 
+def _units(tables: list[dict[str, Any]]) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """Units of the last run and those that are not in their store: key -> (seconds, table)."""
+    # The same unit may be asked for twice in a notebook: it is computed once.
+    sweeps = [table for table in tables if "keys" in table]
+    units = {key: (seconds, t) for t in sweeps for key, seconds in zip(t["keys"], t["seconds"], strict=True)}
+    return units, {k: v for k, v in units.items() if Store(paths.resolve(v[1]["store"])).read(k) is None}
+
+
 def _times(seconds: float | None, factor: float) -> float | None:
     return None if seconds is None else seconds * factor
 
@@ -115,7 +126,7 @@ def _tables(path: Path) -> list[dict[str, Any]] | None:
     try:
         tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
         for table in tables:  # a damaged file counts as none
-            float(table["wall"]), int(table.get("networks", 0))
+            float(table["wall"]), int(table.get("networks", 0)), int(table.get("computed", 0))
             if "keys" in table:
                 engines.parse(table["engine"]), paths.resolve(table["store"])
                 _ = [(str(k), s and float(s)) for k, s in zip(table["keys"], table["seconds"], strict=True)]

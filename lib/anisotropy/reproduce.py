@@ -130,7 +130,8 @@ def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: i
                 elif len(workers) < jobs and all(outcome.get(a) in ("done", "skipped") for a in step.after):
                     waiting.remove(step)
                     started += 1
-                    show.start(step.name, started, step.stale, step.record.get("cells", []))
+                    before = step.record.get("cells", []) if planning.comparable(step) else []
+                    show.start(step.name, started, step.stale, before)
                     try:
                         files.write(step.folder / ".writable", b" " * 2**16)  # an empty one fits on a full disk
                         (step.folder / ".writable").unlink()
