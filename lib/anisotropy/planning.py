@@ -87,7 +87,7 @@ def plan(step: Step, *, here: dict[str, Any] | None = None, pace: dict[str, floa
 
 
 def comparable(step: Step) -> bool:
-    """Whether the time of a notebook's last run foretells that of the next: it computed as many units as are missing."""
+    """Whether the time of the last run foretells the next one's: it computed as many units as are missing now."""
     tables = _tables(step.folder / UNITS)
     return tables is None or len(_units(tables)[1]) <= sum(table.get("computed", 0) for table in tables)
 
