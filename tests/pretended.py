@@ -21,6 +21,8 @@ NAME = "cuda:0"
 aten = torch.ops.aten
 MIXING = {getattr(aten, name) for name in ["copy_", "_to_copy", "index", "index_put", "index_put_", "_index_put_impl_"]}
 """Operations that take tensors of both sides: copies, and indices on the CPU."""
+FREE = {aten._unsafe_view, aten.empty, aten.empty_strided, aten.new_empty, aten.new_empty_strided, aten.empty_like}
+"""Operations that compute nothing, besides views."""
 
 
 class Held(torch.Tensor):
@@ -78,7 +80,7 @@ class GPU:
     Attributes:
         held: bytes in use.
         peak: most bytes in use so far.
-        operations: name -> how often it was sent to the GPU; views cost nothing there and are not counted.
+        operations: name -> how often it was sent to the GPU; what computes nothing, such as a view, is not counted.
     """
 
     def __init__(self, memory: int = 2**40):
@@ -118,7 +120,7 @@ class GPU:
         result = operation(*args, **kwargs)
         if not there:
             return result
-        if not operation.is_view:
+        if not operation.is_view and operation.overloadpacket not in FREE:
             self.operations[operation.overloadpacket.__name__] += 1
         # What works in place returns the tensor that it was given.
         found = tree_map_only(torch.Tensor, lambda t: known[id(t)] if id(t) in known else Held(t, self), result)

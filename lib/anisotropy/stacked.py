@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
 from anisotropy.training import MEASURED_AT_ONCE, LossWatch, Outcome, Recipe, check_data, train
@@ -46,8 +46,8 @@ def train_many(
     """Train N networks in place, each on its own data, one by one or all at once.
 
     Both methods take the same steps on the same batches, with the gradient of each network clipped by its own norm;
-    they differ by rounding. On one CPU core stacking is slower (1.3 times for LeNet), on a GPU small networks leave
-    the chip idle one by one.
+    they differ by rounding. On one CPU core stacking is slower (twice for LeNet); on a GPU small networks leave the
+    chip idle one by one, and a stack sends it no more operations than one of them.
 
     Args:
         networks: N networks of one architecture.
@@ -90,23 +90,53 @@ def train_many(
     ]
 
 
+class _Stack:
+    """N networks of one architecture as one function of a matrix that holds all their parameters.
+
+    One matrix, because each step then takes a few operations for all of it: on a GPU, which small operations leave
+    idle, it is their number that counts.
+
+    Attributes:
+        parameters: (N, P), a row for each network.
+    """
+
+    def __init__(self, networks: list[nn.Module], device: torch.device, dtype: torch.dtype):
+        for net in networks:
+            net.to(device, dtype)
+        self.networks, self.skeleton = networks, networks[0]
+        named, self.buffers = stack_module_state(networks)
+        self.shapes = {name: p.shape[1:] for name, p in named.items()}
+        self.parameters = torch.cat([p.detach().flatten(1) for p in named.values()], 1)
+
+    def __call__(self, parameters: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """Scores (N, n, classes) of inputs (N, n, C, H, W), of each network for its own."""
+
+        def scores(own, buffers, x):
+            return functional_call(self.skeleton, (own, buffers), (x,))
+
+        return vmap(scores)(self._named(parameters), self.buffers, inputs)
+
+    def unstack(self) -> None:
+        """Give each network its parameters."""
+        with torch.no_grad():
+            for name, values in self._named(self.parameters).items():
+                for net, value in zip(self.networks, values, strict=True):
+                    net.get_parameter(name).copy_(value)
+
+    def _named(self, parameters: torch.Tensor) -> dict[str, torch.Tensor]:
+        parts = parameters.split([math.prod(shape) for shape in self.shapes.values()], dim=1)
+        return {name: part.view(-1, *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+
 def _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels):
     count, size = labels.shape
-    dtype = recipe.stored
-    for net in networks:
-        net.to(inputs.device, dtype).train()
-    parameters, buffers = stack_module_state(networks)
-    parameters = {name: p.detach() for name, p in parameters.items()}
-    momenta = {name: torch.zeros_like(p) for name, p in parameters.items()} if recipe.momentum else {}
-    skeleton = networks[0]
-
-    def loss_of(p, b, x, y):
-        return functional.cross_entropy(functional_call(skeleton, (p, b), (x,)), y)
-
-    gradient = vmap(grad_and_value(loss_of))
+    stack = _Stack(networks, inputs.device, recipe.stored)
+    stack.skeleton.train()
+    momentum = torch.zeros_like(stack.parameters) if recipe.momentum else None
     steps, step = recipe.epochs * math.ceil(size / recipe.batch_size), 0
     watches = [LossWatch(recipe) for _ in networks]
-    running = torch.ones(count, dtype=torch.bool, device=inputs.device)  # networks that have not stopped yet
+    running = [True] * count  # networks that have not stopped yet
+    moving = None
     rows = torch.arange(count, device=inputs.device).unsqueeze(1)
     for generator in generators:  # `train` draws the seed of dropout first; these networks have none
         torch.randint(2**62, (), generator=generator)
@@ -115,59 +145,58 @@ def _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test
         batches = order.split(recipe.batch_size, dim=1)
         losses = torch.empty(count, len(batches), device=inputs.device, dtype=torch.float64)
         for number, batch in enumerate(batches):
-            x = _normalise(inputs[rows, batch].to(dtype), recipe)  # (N, batch, C, H, W)
-            gradients, value = gradient(parameters, buffers, x, labels[rows, batch])
-            losses[:, number] = value
-            _descend(parameters, gradients, momenta, recipe, recipe.rate(step, steps), running)
+            x = _normalise(inputs[rows, batch].to(recipe.stored), recipe)  # (N, batch, C, H, W)
+            parameters = stack.parameters.requires_grad_()
+            value = _losses(stack(parameters, x), labels[rows, batch]).mean(1)
+            (gradient,) = torch.autograd.grad(value.sum(), parameters)  # of each network by its own loss
+            losses[:, number] = value.detach()
+            _descend(stack.parameters.detach_(), gradient, momentum, recipe, recipe.rate(step, steps), moving)
             step += 1
         sizes = [batch.shape[1] for batch in batches]
         for i, values in enumerate(losses.tolist()):
-            if running[i] and watches[i].end_of_epoch(values, sizes):
-                running[i] = False
-        if not running.any():
+            running[i] = running[i] and not watches[i].end_of_epoch(values, sizes)
+        if not any(running):
             break
-    for i, net in enumerate(networks):
-        net.load_state_dict({name: p[i] for name, p in parameters.items()}, strict=False)
-    measure = _measure(skeleton, parameters, buffers, recipe)
-    train_results = measure(inputs, labels)
-    test_results = [(math.nan, math.nan)] * count if test_inputs is None else measure(test_inputs, test_labels)
+        if not all(running):
+            moving = torch.tensor(running, device=inputs.device).unsqueeze(1)
+    stack.unstack()
+    train_results = _measure(stack, inputs, labels, recipe)
+    test_results = [(math.nan, math.nan)] * count
+    if test_inputs is not None:
+        test_results = _measure(stack, test_inputs, test_labels, recipe)
     return [w.outcome(*a, *b) for w, a, b in zip(watches, train_results, test_results, strict=True)]
 
 
-def _descend(parameters, gradients, momenta, recipe, rate, running):
-    """One SGD step in place of every network that is still running, the gradient of each clipped by its own norm."""
-    squares = sum(g.flatten(1).square().sum(1) for g in gradients.values())
-    scale = torch.ones_like(squares)
+def _losses(scores, labels):
+    """Cross entropy (N, n) of each sample."""
+    return functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+
+
+def _descend(parameters, gradient, momentum, recipe, rate, moving):
+    """One SGD step in place, the gradient of each network clipped by its own norm; `moving` (N, 1) selects networks."""
+    change = gradient
     if recipe.clip_norm is not None:
-        scale = (recipe.clip_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
-    for name, p in parameters.items():
-        shape = (-1, *[1] * (p.ndim - 1))
-        change = gradients[name] * scale.view(shape) + recipe.weight_decay * p
-        if recipe.momentum:
-            change = momenta[name].mul_(recipe.momentum).add_(change)
-        p.copy_(torch.where(running.view(shape), p - rate * change, p))
+        norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        change = change * (recipe.clip_norm / (norms + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_
+    if recipe.weight_decay:
+        change = change.add(parameters, alpha=recipe.weight_decay)
+    if momentum is not None:
+        change = momentum.mul_(recipe.momentum).add_(change)
+    if moving is not None:
+        change = torch.where(moving, change, 0.0)
+    parameters.sub_(change, alpha=rate)
 
 
-def _measure(skeleton, parameters, buffers, recipe, batch_size=MEASURED_AT_ONCE):
-    skeleton.eval()
-    dtype = recipe.stored
-
-    def scores_of(p, b, x):
-        return functional_call(skeleton, (p, b), (x,))
-
-    @torch.no_grad()
-    def measure(inputs, labels):
-        correct, loss = torch.zeros(2, len(labels), device=inputs.device, dtype=torch.float64)
-        for x, y in zip(inputs.split(batch_size, dim=1), labels.split(batch_size, dim=1), strict=True):
-            scores = vmap(scores_of)(
-                parameters, buffers, _normalise(x.to(dtype), recipe)
-            ).double()  # (N, batch, classes)
-            correct += (scores.argmax(2) == y).sum(1)
-            loss += functional.cross_entropy(scores.flatten(0, 1), y.flatten(), reduction="none").view_as(y).sum(1)
-        size = labels.shape[1]
-        return [(c / size, value / size) for c, value in zip(correct.tolist(), loss.tolist(), strict=True)]
-
-    return measure
+@torch.no_grad()
+def _measure(stack, inputs, labels, recipe, batch_size=MEASURED_AT_ONCE):
+    stack.skeleton.eval()
+    correct, loss = torch.zeros(2, len(labels), device=inputs.device, dtype=torch.float64)
+    for x, y in zip(inputs.split(batch_size, dim=1), labels.split(batch_size, dim=1), strict=True):
+        scores = stack(stack.parameters, _normalise(x.to(recipe.stored), recipe)).double()
+        correct += (scores.argmax(2) == y).sum(1)
+        loss += _losses(scores, y).sum(1)
+    size = labels.shape[1]
+    return [(c / size, value / size) for c, value in zip(correct.tolist(), loss.tolist(), strict=True)]
 
 
 def _normalise(batch, recipe):
