@@ -150,6 +150,17 @@ def test_a_line_that_a_kill_cut_short_is_left_out(tmp_path, monkeypatch):
     assert ledger.read(tmp_path / "nowhere") == []
 
 
+def test_a_passport_counts_the_units_behind_it_once(tmp_path, monkeypatch):
+    monkeypatch.delenv(ledger.VARIABLE, raising=False)
+    assert ledger.unit_seconds() is None
+    monkeypatch.setenv(ledger.VARIABLE, str(ledger.path(tmp_path)))
+    ledger.note(name="lenet", method="secant", networks=7, wall=5.0)
+    assert ledger.unit_seconds() is None
+    ledger.note(name="one", keys=["a", "b"], seconds=[1.0, 2.0])
+    ledger.note(name="again", keys=["b", "c", "failed"], seconds=[2.0, 4.0, None])
+    assert ledger.unit_seconds() == 7.0
+
+
 def test_the_calibration_is_of_this_machine():
     found = calibration.speed()
     assert set(found) == {"matmul_gflops", "conv_gflops"}

@@ -1,7 +1,10 @@
 """Claims that are checked: statement, reference, measured value with its spread, bound, and a computed verdict.
 
-A verdict is `holds` or `fails` only where the bound lies outside measured +- 2 spread, and `not decided at this size`
-otherwise: a small run must not claim what its noise cannot carry. `spread` is one standard error of `measured`.
+A verdict is `holds` or `fails` only where the bound lies outside the 95 % confidence interval of the measured value,
+and `not decided at this size` otherwise: a small run must not claim what its noise cannot carry. The interval is
+measured +- t spread, where `spread` is one standard error and t is Student's for n measurements: 12.7 for two, 4.3 for
+three, 2 for many; one measurement decides nothing. A value with neither spread nor n (an identity, a correlation of
+two fixed tables) is compared as it stands.
 """
 
 import html
@@ -9,6 +12,9 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.special import stdtrit
 
 from anisotropy import checks
 
@@ -38,7 +44,8 @@ class Claim:
             return "-"
         text = _rounded(self.measured, self.digits)
         if self.spread:
-            text += f" ± {_rounded(self.spread, self.digits)}"
+            spread = _rounded(self.spread, self.digits)
+            text += f" ± {spread}" if spread.strip("0.") else f" ± <{10**-self.digits:g}"
         return text + (f" (n = {self.n})" if self.n is not None else "")
 
     def __str__(self) -> str:
@@ -49,6 +56,36 @@ class Claim:
 def _rounded(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
     return text[1:] if text.startswith("-") and not text.strip("-0.") else text  # no negative zero
+
+
+def _bound(value: float, digits: int) -> str:
+    """A bound as it is, or rounded to `digits` where it is no short number."""
+    short = f"{value:.2g}"
+    return short if float(short) == value and float(_rounded(value, digits)) != value else _rounded(value, digits)
+
+
+def over(values) -> dict[str, float | int]:
+    """Spread and n of the mean of independent measurements, as arguments of a claim.
+
+    Args:
+        values: (n,), one for each seed, say.
+
+    Returns:
+        `spread`, the standard error of their mean (0 where there is one only, which decides nothing), and `n`.
+
+    Example:
+        >>> over([1.0, 3.0])
+        {'spread': 1.0, 'n': 2}
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"expected measurements (n,), n > 0, got shape {values.shape}")
+    return {"spread": float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0, "n": len(values)}
+
+
+def _interval(spread: float, n: int | None) -> float:
+    """Half of the 95 % confidence interval."""
+    return spread * (float(stdtrit(n - 1, 0.975)) if n is not None and n > 1 else 2.0)
 
 
 def _numbers(measured: float, spread: float, **bounds: float) -> tuple[float, float]:
@@ -70,6 +107,8 @@ def _numbers(measured: float, spread: float, **bounds: float) -> tuple[float, fl
 def _claim(statement, reference, needed, measured, spread, n, digits, holds, fails) -> Claim:
     if math.isnan(measured):
         verdict, why = FAILS, "the measurement is not a number"
+    elif n == 1:
+        verdict, why = UNDECIDED, "one measurement does not tell its spread"
     else:
         verdict, why = (HOLDS if holds else FAILS if fails else UNDECIDED), ""
     return Claim(statement, reference, needed, measured, spread, n, digits, verdict, why)
@@ -93,15 +132,16 @@ def at_least(
         measured: our value.
         bound: the least value with which the statement holds.
         spread: one standard error of `measured`.
-        n: number of independent measurements behind it.
+        n: number of independent measurements behind it; sets Student's t, 2 where it is not given.
         digits: decimals to print: what noise and another processor leave unchanged.
 
     Raises:
         ValueError: a measured value that is no number, a bound or spread that is not finite, or a negative spread.
     """
     m, s = _numbers(measured, spread, bound=bound)
-    needed = f"≥ {_rounded(bound, digits)}"
-    return _claim(statement, reference, needed, m, s, n, digits, m - 2 * s >= bound, m + 2 * s < bound)
+    half = _interval(s, n)
+    needed = f"≥ {_bound(bound, digits)}"
+    return _claim(statement, reference, needed, m, s, n, digits, m - half >= bound, m + half < bound)
 
 
 def at_most(
@@ -120,8 +160,9 @@ def at_most(
         ValueError: a bound or spread that is not finite, or a negative spread.
     """
     m, s = _numbers(measured, spread, bound=bound)
-    needed = f"≤ {_rounded(bound, digits)}"
-    return _claim(statement, reference, needed, m, s, n, digits, m + 2 * s <= bound, m - 2 * s > bound)
+    half = _interval(s, n)
+    needed = f"≤ {_bound(bound, digits)}"
+    return _claim(statement, reference, needed, m, s, n, digits, m + half <= bound, m - half > bound)
 
 
 def within(
@@ -143,9 +184,9 @@ def within(
     m, s = _numbers(measured, spread, expected=expected, tolerance=tolerance)
     if tolerance < 0:
         raise ValueError(f"expected tolerance >= 0, got {tolerance}")
-    needed = f"{_rounded(expected, digits)} ± {_rounded(tolerance, digits)}"
-    gap = abs(m - expected)
-    return _claim(statement, reference, needed, m, s, n, digits, gap + 2 * s <= tolerance, gap - 2 * s > tolerance)
+    needed = f"{_bound(expected, digits)} ± {_bound(tolerance, digits)}"
+    gap, half = abs(m - expected), _interval(s, n)
+    return _claim(statement, reference, needed, m, s, n, digits, gap + half <= tolerance, gap - half > tolerance)
 
 
 def undecided(statement: str, reference: str, why: str) -> Claim:

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from anisotropy import checks, files, paths, provenance, rehearsing
+from anisotropy import checks, files, ledger, paths, provenance, rehearsing
 from anisotropy.claims import Table
 
 PUBLISHED = "published"
@@ -46,7 +46,11 @@ class Run:
         self._begin = time.perf_counter()
 
     def passport(self) -> dict[str, Any]:
-        """What made a result: parameters, seed, versions, commit, library, hardware, wall time; no machine's path."""
+        """What made a result: parameters, seed, versions, commit, library, hardware, times; no machine's path.
+
+        `wall_seconds` is what this run took until then; `unit_seconds` what the units behind it took, each on one core
+        or GPU, also those that were in the store.
+        """
         return {
             "notebook": self.notebook,
             "preset": self.parameters["preset"],
@@ -55,6 +59,7 @@ class Run:
             **self._made_by,
             "hardware": provenance.hardware(),
             "wall_seconds": round(time.perf_counter() - self._begin, 2),
+            "unit_seconds": ledger.unit_seconds(),
             "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 

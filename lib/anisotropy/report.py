@@ -283,11 +283,13 @@ def _passport(passport: dict[str, Any]) -> list[tuple[str, str]]:
     state = ", with changes that were not committed" if commit.get("clean") is False else ""
     seconds = results.finite(passport.get("wall_seconds"))
     spent = f", {duration(seconds)} after the notebook began" if seconds is not None else ""
+    trained = results.finite(passport.get("unit_seconds"))
     not_ours = passport.get("not_ours")
     lines = {
         "preset": _text(passport.get("preset")),
         "seed": _text(passport.get("seed")),
         "finished": _text(passport.get("finished")) + spent,
+        "trainings": f"{duration(trained)}, each on one core or GPU, now or before" if trained is not None else "",
         "hardware": _hardware(hardware),
         "commit": f"{_text(commit.get('hash'))[:12]}{state}" if commit.get("hash") else "",
         "library": _text(passport.get("library"))[:12],
