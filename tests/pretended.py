@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from unittest import mock
 
 import torch
@@ -151,6 +151,8 @@ class GPU:
             "torch.cuda.synchronize": lambda device=None: None,
             "torch.cuda.reset_peak_memory_stats": reset,
             "torch.cuda.max_memory_allocated": lambda device=None: gpu.peak,
+            "torch.cuda.device": lambda device: nullcontext(),
+            "torch.cuda.manual_seed": lambda seed: None,
             "torch.cuda.get_rng_state": lambda device=None: state,
             "torch.cuda.set_rng_state": lambda state, device=None: None,
             "anisotropy.units.ThreadPoolExecutor": Pool,

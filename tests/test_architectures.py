@@ -84,7 +84,7 @@ def test_networks_of_torchvision_and_of_one_s_own():
         ({"name": "torch.nn:Flatten"}, "expected \\(2, 1\\)"),
         ({"name": "anisotropy.networks:LeNett"}, "did you mean 'LeNet'"),
         ({"name": "torchvision:resnet18", "in_channels": 3, "width": 2.0}, "width and pooling"),
-        ({"name": "lenet", "num_outputs": 0}, "positive"),
+        ({"name": "lenet", "num_outputs": 0}, "num_outputs as a whole number"),
     ],
 )
 def test_errors_say_what_to_do(arguments, message):
@@ -95,3 +95,16 @@ def test_errors_say_what_to_do(arguments, message):
 def test_a_factory_must_make_a_module():
     with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module, got int"):
         architectures.build(lambda: 3, 0)
+
+
+def test_weights_do_not_depend_on_torch_s_defaults():
+    factory = architectures.factory("lenet")
+    expected = list(architectures.build(factory, 0).parameters())
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            found = list(architectures.build(factory, 0).parameters())
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))

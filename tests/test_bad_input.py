@@ -107,8 +107,11 @@ CASES = {
     "sweep of one network": (sweep(TWO(), name="x"), "got one network; pass a function"),
     "images and a name": (images("lenet", name="x"), "got the text 'lenet'; architectures.factory"),
     "architecture 3": (lambda _: architectures.factory(3), "name of an architecture, such as 'lenet', got 3"),
-    "size as text": (lambda _: architectures.factory("lenet", image_size="32"), "number of pixels or .*'32'"),
-    "1.5 outputs": (lambda _: architectures.factory("lenet", num_outputs=1.5), "whole numbers.*1.5"),
+    "size as text": (
+        lambda _: architectures.factory("lenet", image_size="32"),
+        "image_size, or each of its two sides, .*'32'",
+    ),
+    "1.5 outputs": (lambda _: architectures.factory("lenet", num_outputs=1.5), "num_outputs as a whole number .*1.5"),
     # estimates
     "shape of two": (
         estimate(linear(), (8, 8)),
@@ -120,7 +123,7 @@ CASES = {
     "wrong channels": (estimate(own(lambda: nn.Conv2d(3, 2, 3)), (1, 8, 8)), "refuses .*3 channels.*input_shape"),
     "two things returned": (estimate(Pair, (1, 8, 8)), "one output per image, got an object of type tuple"),
     "nothing random": (estimate(nn.Flatten, (1, 1, 1)), "random parameters, got one without any"),
-    "True networks": (estimate(networks=True), "networks >= 1 .*got True"),
+    "True networks": (estimate(networks=True), "networks .* at least 1, got True"),
     "step as text": (estimate(step="big"), "step as a finite number, got 'big'"),
     "infinite step": (estimate(step=INF), "step as a finite number, got inf"),
     "unknown dtype": (estimate(dtype="float12"), 'expected dtype "float32"'),
@@ -203,7 +206,7 @@ CASES = {
     "a seed for a generator": (lambda _: directions.random(1, (1, 8, 8), generator=0), "torch.Generator.*got 0"),
     "NADs completed": (lambda _: directions.complete(MINE), "pass its .directions"),
     # training
-    "epochs as text": (lambda _: Recipe(epochs="3"), "epochs as a finite number, got '3'"),
+    "epochs as text": (lambda _: Recipe(epochs="3"), "epochs as a whole number of at least 1, got '3'"),
     "an infinite rate": (lambda _: Recipe(learning_rate=INF), "learning_rate as a finite number, got inf"),
     "no generator": (lambda _: training.train(TWO(), IMAGES, LABELS, generator=None), "torch.Generator.*got None"),
     "labels too large": (lambda _: training.train(TWO(), IMAGES, LABELS + 5, generator=GENERATOR), r"\(n, 7\) scores"),

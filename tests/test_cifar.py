@@ -179,3 +179,19 @@ def test_statistics_are_those_of_numpy():
     assert np.allclose(std, images.double().numpy().std((0, 2, 3)))
     with pytest.raises(ValueError, match="uint8"):
         cifar.to_unit(images)
+
+
+def test_what_is_kept_in_memory_is_not_the_caller_s_to_change():
+    source = cifar.Source("digits", test=50)
+    before = source.load("test")[0].clone()
+    source.load("test")[0].zero_()
+    assert torch.equal(source.load("test")[0], before)
+
+
+def test_the_noise_of_a_rehearsal_is_not_taken_for_pictures_later(tmp_path, monkeypatch):
+    source = cifar.Source("cifar10", root=str(tmp_path / "nothing"), train=100, test=100, download=False)
+    monkeypatch.setenv("ANISOTROPY_REHEARSAL", str(tmp_path))
+    assert len(source.load("test")[1]) == 100
+    monkeypatch.delenv("ANISOTROPY_REHEARSAL")
+    with pytest.raises(FileNotFoundError):
+        source.load("test")

@@ -244,3 +244,20 @@ def test_bad_input_is_named(x):
     nn.init.constant_(broken[1].weight, math.nan)
     with pytest.raises(FloatingPointError, match="not finite"):
         dipoles.gradient_rows(broken, x)
+
+
+def test_a_batch_norm_that_does_more_is_kept():
+    """As timm's, which applies the activation: dropping it would make another network."""
+
+    class NormAct(nn.BatchNorm2d):
+        def forward(self, x):
+            return torch.relu(super().forward(x))
+
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), NormAct(4), nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2)).eval()
+    ready = dipoles.prepare(network)
+    assert isinstance(ready[1], NormAct)
+    assert isinstance(ready[3], nn.Identity)
+    x = torch.randn(2, 1, 8, 8)
+    torch.testing.assert_close(ready(x), network(x), rtol=1e-4, atol=1e-5)
+    network[3].register_forward_hook(lambda *_: None)
+    assert isinstance(dipoles.prepare(network)[3], nn.BatchNorm2d)

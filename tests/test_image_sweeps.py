@@ -259,3 +259,30 @@ def test_a_finished_unit_leaves_no_checkpoint(tmp_path):
     subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path), "3"], check=True)
     assert not list(tmp_path.glob("*/*.checkpoint"))
     assert len(list(tmp_path.glob("*/*.json"))) == 1
+
+
+def test_images_of_the_reader_s_own(logreg, tmp_path):
+    """The same pictures as tensors give the same numbers, and others are filed apart."""
+    own = cifar.Tensors("mine", train=DIGITS.load("train"), test=DIGITS.load("test"))
+    some = [arms.clean(), arms.poisoned(BASIS, 0, 0.05, label="first")]
+    expected = run(logreg, some, tmp_path / "source")
+    arguments = {"recipe": RECIPE, "store": tmp_path / "own", "progress": False}
+    found = image_sweeps.run(logreg, own, some, **arguments)
+    assert (found.test_accuracy.values == expected.test_accuracy.values).all()
+    changed = cifar.Tensors("mine", train=(own.train[0].flip(3), own.train[1]), test=own.test)
+    image_sweeps.run(logreg, changed, some, **arguments)
+    assert len(list((tmp_path / "own").glob("*/*.json"))) == 4
+
+
+def test_images_of_the_reader_s_own_that_do_not_fit_are_refused():
+    images, labels = DIGITS.load("test")
+    for part, message in (
+        ((images / 255, labels), "as uint8"),
+        ((images, labels.int()), r"labels\.long\(\)"),
+        ((images, labels[:-1]), "int64"),
+        (images, r"train=\(images, labels\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cifar.Tensors("mine", train=part, test=(images, labels))
+    with pytest.raises(TypeError, match="images as a torch"):
+        cifar.Tensors("mine", train=(np.zeros((2, 3, 8, 8)), labels), test=(images, labels))

@@ -189,3 +189,21 @@ def test_alignment_of_too_few_samples_is_refused():
     images, labels = two_classes(30, [0], torch.Generator().manual_seed(2))
     with pytest.raises(ValueError, match="20 images or more each"):
         alignment.measure(images, labels, directions.fourier(4, 4).vectors[:, None])
+
+
+def test_half_of_the_energy_is_reached_at_the_first_such_index():
+    """Energies may be below 0 by noise, and their sum then falls again."""
+    parts = np.ones((2, 4))
+    assert alignment.Alignment(np.array([0.6, -0.2, 0.1, 0.5]), np.ones(4), parts).median_index() == 0
+    assert alignment.Alignment(np.array([0.1, 0.2, 0.3, 0.4]), np.ones(4), parts).median_index() == 2
+
+
+def test_poison_works_in_parts(monkeypatch):
+    whole = interventions.poison(IMAGES, LABELS, BASIS, 0, 0.05)[0]
+    monkeypatch.setattr(interventions, "CHUNK", 7)
+    assert torch.equal(interventions.poison(IMAGES, LABELS, BASIS, 0, 0.05)[0], whole)
+
+
+def test_a_rotation_that_is_no_tensor_is_named():
+    with pytest.raises(TypeError, match=r"expected a rotation as a torch\.Tensor"):
+        interventions.rotate(IMAGES, np.eye(64))

@@ -5,12 +5,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from anisotropy import claims, files, passports, paths, provenance
+from anisotropy import claims, files, passports, paths, provenance, records
 
 
 @pytest.fixture
@@ -88,6 +89,9 @@ def test_refusals(figure):
         run().save(figure, "a", {})
     with pytest.raises(ValueError, match="expected a figure name"):
         run().save(figure, "../a", {"x": 1})
+    for reserved in ("claims", Path(records.RECORD).stem, Path(records.UNITS).stem):
+        with pytest.raises(ValueError, match="expected another figure name"):
+            run().save(figure, reserved, {"x": 1})
     with pytest.raises(TypeError, match="expected numbers, text"):
         run().save(figure, "a", {"x": object()})
     with pytest.raises(ValueError, match="expected a parameter 'preset'"):

@@ -65,6 +65,12 @@ def test_command(command, monkeypatch):
     elif words[0] == "timeout":
         assert words[1].isdigit()
         test_command(shlex.join(words[2:]), monkeypatch)
+    elif words[:2] == ["git", "clone"]:  # to where the presets look for it; what it fetches is not ours to fetch here
+        assert words[2] == "https://github.com/LTS4/neural-anisotropy-directions"
+        looked_for = {
+            presets.load(name, "laptop").get("published") for name in declarations.available() if name != "00"
+        }
+        assert words[3] in looked_for
     elif words[0] == "rsync":  # the options and the store; there is no other machine here
         assert words[1:3] == ["--archive", "--ignore-existing"]
         stores = {presets.defaults(name).get("store") for name in declarations.available()}
@@ -146,7 +152,7 @@ def test_python_of_a_page_runs(page, tmp_path):
     assert len([line for line in code[0].splitlines() if line]) <= 10  # as the heading says
     score, flipped = (float(x) for x in re.findall(r"^(?:score|flipped): ([\d.]+)", done.stdout, re.MULTILINE))
     assert score > 1 > flipped  # digits are smooth, and so is what this network sees
-    (table,) = (tmp_path / "my_sweeps").glob("*.nc")
+    (table,) = (tmp_path / "my_sweeps").glob("my_network-*.nc")
     assert f"one netCDF file of it all: {table.name}" in done.stdout
     words = next(shlex.split(c)[1:] for c in commands() if "anisotropy.report" in c and "--nads" in c)
     words += ["--sweep", str(table.relative_to(tmp_path)), "--output", "figures"]

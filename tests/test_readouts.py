@@ -83,3 +83,14 @@ def test_a_plain_network_raises_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         readouts.examine(tail(linear), (1, 4, 4))
+
+
+def test_features_of_unequal_weights_are_not_averaged_over_alike():
+    def half():
+        network = nn.Sequential(nn.Flatten(), nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 1))
+        with torch.no_grad():
+            network[-1].weight[:, :32] *= 0.1
+        return network
+
+    with pytest.warns(UserWarning, match="one variance for some features"):
+        assert readouts.examine(half, (1, 4, 4)) is None

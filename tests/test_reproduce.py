@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import throwaway
-from anisotropy import paths, progress, records, reproduce
+from anisotropy import paths, progress, records, reproduce, workers
 from anisotropy.declarations import ParameterError
 from anisotropy.records import PlanError
 
@@ -384,3 +385,18 @@ def test_display_on_a_terminal_rewrites_one_line():
     show.end("01_one", "done")
     assert "\r[1/1] 01_one: cell 2/5" in stream.getvalue()
     assert stream.getvalue().endswith("[1/1] 01_one: done (0 s)\n")
+
+
+def test_a_process_that_dies_in_the_middle_of_a_line_is_reported(tmp_path, monkeypatch):
+    """The line is no JSON; waiting for its end would take for ever."""
+    dying = 'import os, sys; sys.stdout.write(\'{"event": "ce\'); sys.stdout.flush(); os.kill(os.getpid(), 9)'
+    popen = subprocess.Popen
+    monkeypatch.setattr(workers.subprocess, "Popen", lambda _, **kw: popen([sys.executable, "-c", dying], **kw))
+    step = records.Step("01_one", tmp_path / "01_one.ipynb", tmp_path / "quick" / "01_one", {}, ())
+    events = queue.Queue()
+    worker = workers.Worker(step, events, dict(os.environ), 60)
+    name, event = events.get(timeout=30)
+    worker.close()
+    assert name == "01_one"
+    assert event["event"] == "failed"
+    assert "was killed by signal 9" in event["message"]

@@ -79,7 +79,7 @@ def test_a_cpu_generator_gives_the_same_data_on_a_gpu(direction):
         ({"epsilon": 0.0}, "epsilon > 0"),
         ({"sigma": -1.0}, "sigma >= 0"),
         ({"sigma": float("nan")}, "sigma >= 0"),
-        ({"count": 0}, "positive number"),
+        ({"count": 0}, "number of samples as a whole number"),
         ({"convention": "paper"}, "'text', 'code'"),
         ({"direction": torch.ones(1, 2, 2)}, "unit norm"),
         ({"direction": torch.ones(4) / 2}, r"\(C, H, W\)"),

@@ -35,10 +35,13 @@ def stored(store):
 
 
 class Logged:
-    """A factory that leaves a line in a file each time it makes a network, and may misbehave on purpose."""
+    """A factory that leaves a line in a file each time it makes a network, and may misbehave on purpose.
+
+    It has a spec, so that no network of it is tried before the units.
+    """
 
     def __init__(self, log, before=lambda: None):
-        self.log, self.before = str(log), before
+        self.log, self.before, self.spec = str(log), before, {"name": "logged"}
 
     def __call__(self):
         with open(self.log, "a") as file:
@@ -262,6 +265,7 @@ def make():
         os.kill(os.getpid(), signal.SIGKILL)
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
 
+make.spec = {"name": "made"}  # not tried before the units
 rows = directions.fourier(8, 8).vectors[:6][:, None]
 arguments = {"recipe": Recipe(epochs=2, batch_size=32), "train_samples": 96, "test_samples": 64, "name": "made"}
 sweeps.run(make, rows, store=folder + "/s", engine=engine, **arguments)
@@ -363,3 +367,56 @@ def test_bad_arguments_are_refused_before_anything_is_computed(logreg, tmp_path,
     with pytest.raises(ValueError, match=message):
         sweeps.run(logreg, arguments.pop("directions"), **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_that_the_format_cannot_hold_is_returned_all_the_same(tmp_path):
+    """netCDF 3 has whole numbers of 32 bits."""
+    rows = directions.fourier(4, 4).vectors[:1][:, None]
+    factory = architectures.factory("logreg", num_outputs=2, image_size=4)
+    with pytest.warns(UserWarning, match="not written to a file"):
+        table = sweeps.run(
+            factory, rows, train_samples=40, test_samples=20, seeds=(2**31,), store=tmp_path, progress=False
+        )
+    assert table.seed.values.tolist() == [2**31]
+
+
+class Own(nn.Module):
+    def __init__(self, kernel=3, outputs=2):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, kernel)
+        self.readout = nn.Linear(4, outputs)
+
+    def forward(self, x):
+        return self.readout(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+class OwnOtherwise(Own):
+    def forward(self, x):
+        return self.readout(torch.tanh(self.conv(x)).mean((2, 3)))
+
+
+def test_results_of_the_user_s_network_follow_its_code_and_not_its_name_alone(tmp_path):
+    rows = directions.fourier(8, 8).vectors[:1][:, None]
+    arguments = {"train_samples": 60, "test_samples": 40, "name": "mine", "store": tmp_path, "progress": False}
+    for count, make in enumerate((Own, OwnOtherwise, lambda: Own(5)), 1):
+        sweeps.run(make, rows, **arguments)
+        sweeps.run(make, rows, **arguments)  # found again
+        assert len(list(tmp_path.glob("*/*.json"))) == count
+
+
+def test_the_user_s_network_is_tried_before_many_are_trained(tmp_path):
+    rows = directions.fourier(8, 8).vectors[:1][:, None]
+    arguments = {"train_samples": 60, "test_samples": 40, "store": tmp_path, "progress": False}
+    same = Own()
+    for make, message, changes in (
+        (lambda: same, "the same network", {}),
+        (lambda: Own(outputs=1), r"returns \(n, 2\) scores", {}),
+        (lambda: Own(9), "refuses images of shape", {}),
+        (Own, "name as text", {"name": 7}),
+        (Own, "name as text", {"name": ""}),
+        (Own, "give ky and kx apart", {"coordinates": {"frequency": np.zeros((1, 2))}}),
+        (Own, "one per direction", {"coordinates": {"frequency": 3}}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sweeps.run(make, rows, **{"name": "mine", **arguments, **changes})
+    assert not list(tmp_path.glob("*/*.json"))

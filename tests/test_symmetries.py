@@ -138,3 +138,50 @@ def test_bad_names_are_named():
         symmetries.act(torch.zeros(2, 2), "x")
     with pytest.raises(ValueError, match="square images"):
         symmetries.act(torch.zeros(2, 3), "t")
+
+
+class ScaledHalf(nn.Module):
+    """A linear layer whose weights are small on the left half of the picture: only top and bottom are alike."""
+
+    def __init__(self):
+        super().__init__()
+        self.readout = nn.Linear(64, 1)
+        with torch.no_grad():
+            self.readout.weight.view(8, 8)[:, :4] *= 0.01
+
+    def forward(self, x):
+        return self.readout(x.flatten(1))
+
+
+class Stripes(nn.Module):
+    """Kernels that are constant along rows: each position has the same distribution, pairs of them have not."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1, bias=False)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.randn(8, 1, 3, 1).expand(-1, -1, 3, 3))
+        self.readout = nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.readout(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize(("make", "expected"), [(ScaledHalf, ("", "v")), (Stripes, ("", "h", "v", "hv"))])
+def test_an_initialisation_that_tells_positions_apart_is_found(make, expected):
+    for seed in range(3):
+        assert symmetries.verified(make, (1, 8, 8), seed=seed) == expected
+
+
+def test_symmetric_networks_pass_with_every_seed():
+    factory = architectures.factory("lenet", image_size=16)
+    assert all(symmetries.verified(factory, (1, 16, 16), seed=seed) == symmetries.SQUARE for seed in range(12))
+
+
+def test_an_image_keeps_the_symmetries_that_it_has():
+    image = torch.zeros(1, 4, 4)
+    assert symmetries.shared(symmetries.SQUARE, image) == symmetries.SQUARE
+    image[0, :, :2] = 1.0
+    assert symmetries.shared(symmetries.SQUARE, image) == ("", "v")
+    image[0, 0, 0] = 2.0
+    assert symmetries.shared(symmetries.SQUARE, image) == ("",)

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -233,8 +234,10 @@ def test_bfloat16_stays_near_float32():
         ({"schedule": "cosine"}, "expected a schedule"),
         ({"dtype": "float16"}, "a dtype out of"),
         ({"learning_rate": -0.5}, "positive learning_rate"),
-        ({"epochs": 2.5}, "whole number of epochs"),
+        ({"epochs": 2.5}, "epochs as a whole number"),
         ({"clip_norm": 0.0}, "clip_norm"),
+        ({"momentum": math.nan}, "momentum as a finite number"),
+        ({"mean": (math.nan,), "std": (1.0,)}, "each mean as a finite number"),
         ({"mean": (0.1, 0.2), "std": (1.0,)}, "one per channel"),
     ],
 )
@@ -251,3 +254,53 @@ def test_data_that_do_not_fit_are_refused():
         train(Small(), x, y, Recipe(mean=(0.0,) * 3, std=(1.0,) * 3), generator=generator())
     with pytest.raises(ValueError, match="together"):
         train(Small(), x, y, generator=generator(), test_inputs=x)
+
+
+@pytest.mark.parametrize("method", ["single", "stacked"])
+def test_a_test_set_that_does_not_fit_is_refused_before_the_training(method):
+    """Both ways of training make the same checks, and a network that was refused has not been trained."""
+    x, y = task()
+
+    def train_one(net, **changes):
+        sets = {"test_inputs": x[None], "test_labels": y[None]} | changes
+        stacked.train_many([net], x[None], y[None], Recipe(epochs=1, dtype="float64"), generators=[generator()],
+                           method=method, **sets)  # fmt: skip
+
+    for changes, message in (
+        ({"test_labels": y[None, :-1]}, r"int64 labels \(n,\)"),
+        ({"test_labels": None}, "together"),
+        ({"test_inputs": x[None, ..., :7]}, "test inputs like those of training"),
+        ({"test_labels": y[None] + 1}, r"returns \(n, 3\) scores"),
+        ({"test_labels": y[None] - 1}, "labels 0, 1, 2"),
+    ):
+        net = architectures.build(Small, 0)
+        with pytest.raises(ValueError, match=message):
+            train_one(net, **changes)
+        fresh = architectures.build(Small, 0)
+        assert all(torch.equal(p, q.to(p)) for p, q in zip(net.parameters(), fresh.parameters(), strict=True))
+
+
+def test_a_trained_network_is_in_eval_mode_by_either_method():
+    x, y = task()
+    for method in ("single", "stacked"):
+        nets = [architectures.build(Small, 0).train() for _ in range(2)]
+        both = {"generators": [generator(), generator()], "method": method}
+        stacked.train_many(nets, x.expand(2, *x.shape), y.expand(2, -1), Recipe(epochs=1, dtype="float64"), **both)
+        assert not any(module.training for net in nets for module in net.modules())
+
+
+def test_equal_recipes_are_filed_alike():
+    plain = Recipe(learning_rate=1.0, epochs=3, clip_norm=None)
+    given = Recipe(learning_rate=np.float32(1), epochs=np.int64(3), clip_norm=None, momentum=0)
+    assert json.dumps(plain.as_dict()) == json.dumps(given.as_dict())
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    x, y = task()
+    path = tmp_path / "checkpoint"
+    recipe = Recipe(epochs=2, dtype="float64")
+    train(architectures.build(Small, 0), x, y, recipe, generator=generator(), checkpoint=path)
+    assert path.exists()
+    for other, seed in ((x + 1, 0), (x, 1)):
+        with pytest.raises(ValueError, match="another recipe, data or network"):
+            train(architectures.build(Small, 0), other, y, recipe, generator=generator(seed), checkpoint=path)

@@ -65,6 +65,51 @@ def compare(first, second, *, test_samples: int, significance: float = 0.01, rep
         >>> round(found.raw, 2), round(found.ceiling, 2), round(found.tied, 2)
         (0.9, 0.95, 1.0)
     """
+    return _compare(_prepare(first, second, test_samples, significance, repeated))
+
+
+def errors(
+    first, second, *, test_samples: int, significance: float = 0.01, repeated=None, draws: int = 400, seed: int = 0
+) -> dict[str, float]:
+    """Standard errors of what `compare` returns over the choice of cells, by bootstrap.
+
+    Cells are drawn with replacement, as if the maps were a sample of many more frequencies; which of them are at chance
+    is not decided anew. Cells that share a network, as those of `over_symmetries`, count as independent, so the errors
+    of `predicted` are a little small.
+
+    Args:
+        first: as for `compare`, and so are all arguments but the last two.
+        second: likewise.
+        test_samples: likewise.
+        significance: likewise.
+        repeated: likewise.
+        draws: samples of cells.
+        seed: of the draws.
+
+    Returns:
+        Attribute of `Agreement` -> standard error: `raw`, `predicted`, `tied` and `difference`.
+    """
+    whole = _prepare(first, second, test_samples, significance, repeated)
+    chosen = np.random.default_rng(seed).integers(len(whole.a), size=(draws, len(whole.a)))
+    found = [_compare(whole.take(cells)) for cells in chosen]
+    names = ("raw", "predicted", "tied", "difference")
+    return {name: float(np.nanstd([getattr(one, name) for one in found], ddof=1)) for name in names}
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """Two maps as vectors, the first with its cells at chance tied, and the threshold of chance."""
+
+    a: np.ndarray
+    b: np.ndarray
+    known: np.ndarray
+    threshold: float
+
+    def take(self, cells: np.ndarray) -> "_Maps":
+        return _Maps(self.a[cells], self.b[cells], self.known[cells], self.threshold)
+
+
+def _prepare(first, second, test_samples, significance, repeated) -> _Maps:
     a, b = (np.asarray(values, dtype=float) for values in (first, second))
     if a.shape != b.shape or a.size < 3:
         raise ValueError(f"expected two maps of one shape with at least 3 cells, got shapes {a.shape} and {b.shape}")
@@ -72,11 +117,16 @@ def compare(first, second, *, test_samples: int, significance: float = 0.01, rep
     if not all(((values >= 0) & (values <= 1)).all() for values in (a, b)):
         raise ValueError("expected accuracies as fractions in [0, 1], none missing")
     threshold = chance_threshold(test_samples, 2 * a.size, significance=significance)
-    chance = (a < threshold) & (b < threshold)
     mean, networks = (a, 1) if repeated is None else (np.ravel(repeated[0]), np.ravel(repeated[1]))
     known = tied_at_chance(mean, test_samples * networks)
     if known.shape != a.shape:
         raise ValueError(f"expected as many repeated cells as there are in the maps, {a.size}, got {known.size}")
+    return _Maps(a, b, known, threshold)
+
+
+def _compare(maps: _Maps) -> Agreement:
+    a, b, known, threshold = maps.a, maps.b, maps.known, maps.threshold
+    chance = (a < threshold) & (b < threshold)
     return Agreement(
         raw=_spearman(a, b),
         ceiling=ceiling(a.size, int(chance.sum())),

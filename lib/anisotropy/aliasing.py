@@ -8,7 +8,7 @@ D - 3 are the same.
 import math
 import operator
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -160,7 +160,7 @@ def self_aliased(shape: int | Sequence[int], stride: int | Sequence[int]) -> lis
     return axes[0] if len(axes) == 1 else [(y, x) for y in axes[0] for x in axes[1]]
 
 
-@cache
+@lru_cache(maxsize=8)
 def _basis(height: int, width: int) -> directions.FourierBasis:
     return directions.fourier(height, width)
 
@@ -187,4 +187,4 @@ def fourier_direction(shape: int | Sequence[int], frequency: int | Sequence[int]
         raise ValueError(f"frequency {frequency} is its own conjugate and has no sine: expected phase='cos'")
     basis = _basis(*(1,) * (2 - len(sizes)), *sizes)
     row = basis.index(*(0,) * (2 - len(sizes)), *wanted, phase)
-    return basis.vectors[row].reshape(sizes)
+    return basis.vectors[row].reshape(sizes).clone()  # the basis is kept, and is not the caller's to change

@@ -43,7 +43,8 @@ class Alignment:
     def median_index(self) -> int:
         """Index of the direction up to which half of the energy lies; 0: all in the first."""
         self._check()
-        return int(np.searchsorted(np.cumsum(self.energy) / self.energy.sum(), 0.5))
+        # Energies may be a little below 0 by noise: the sum need not rise everywhere.
+        return int(np.argmax(np.cumsum(self.energy) >= 0.5 * self.energy.sum()))
 
     def score(self, eigenvalues) -> float:
         """Energy-weighted mean of the eigenvalues over their plain mean, tr(C B) D / (tr C tr B).

@@ -5,9 +5,13 @@ zero-argument callables that make a new random network each time they are called
 """
 
 import difflib
+import hashlib
 import importlib
 import inspect
-from collections.abc import Callable
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,15 +87,14 @@ def factory(
     """
     if not isinstance(name, str):
         raise ValueError(f"expected the name of an architecture, such as 'lenet', got {checks.described(name)}")
-    if isinstance(image_size, str) or (not isinstance(image_size, int) and len(image_size) != 2):
+    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    if len(sides) != 2:
         raise ValueError(f"expected image_size as a number of pixels or (height, width), got {image_size!r}")
-    height, breadth = (image_size, image_size) if isinstance(image_size, int) else image_size
-    shape = (in_channels, int(height), int(breadth))
-    if min(shape) < 1 or not isinstance(num_outputs, int) or num_outputs < 1 or not width > 0:
-        raise ValueError(
-            f"expected positive in_channels, image_size, num_outputs (whole numbers) and width, got {in_channels}, "
-            f"{image_size}, {num_outputs}, {width}"
-        )
+    sides = tuple(checks.whole(side, "image_size, or each of its two sides,") for side in sides)
+    shape = (checks.whole(in_channels, "in_channels"), *sides)
+    num_outputs, width = checks.whole(num_outputs, "num_outputs"), checks.number(width, "width")
+    if not width > 0:
+        raise ValueError(f"expected a positive width, got {width}")
     common = {"in_channels": in_channels, "num_outputs": num_outputs, "image_size": shape[1:]}
     source, colon, target = name.partition(":")
     if not colon:
@@ -122,12 +125,42 @@ def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module
     """
     checks.factory(make)
     state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
-    with torch.random.fork_rng(devices=[]):  # the CPU generator alone: networks are drawn there and moved
+    with torch.random.fork_rng(devices=[]), _plain_defaults():  # networks are drawn on the CPU, and moved
         torch.default_generator.manual_seed(int(state >> np.uint64(1)))
         network = make()
     if not isinstance(network, nn.Module):
         raise TypeError(f"a factory must return a torch.nn.Module, got {type(network).__name__}")
     return network.eval()
+
+
+def fingerprint(make: Callable[[], nn.Module]) -> str:
+    """Hash of what a factory makes: layers and their settings, shapes of parameters and buffers, code of `forward`.
+
+    For factories of the user's own, whose results are filed under a name: a network that changes gets other files. It
+    does not see functions that `forward` calls, nor other initial weights.
+    """
+    network = build(make, 0)
+    parts = [re.sub(r" at 0x[0-9a-f]+", "", repr(network))]
+    parts += [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in network.state_dict().items()]
+    kinds = {type(module) for module in network.modules()}
+    for kind in sorted((k for k in kinds if not k.__module__.startswith("torch.nn.")), key=lambda k: k.__qualname__):
+        try:
+            parts.append(textwrap.dedent(inspect.getsource(kind.forward)))
+        except (OSError, TypeError):  # typed at a prompt, or compiled
+            parts.append(kind.__qualname__)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _plain_defaults() -> Iterator[None]:
+    """Make tensors on the CPU and in float32, whatever the caller has set as torch's defaults: weights depend on it."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def without_arithmetic(attempt: Callable[[], Any]) -> Any:
@@ -173,8 +206,9 @@ def _builtin(name: str, common: dict, width: float, pooling: bool, kwargs: dict)
 def _torchvision(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
     from torchvision import models
 
-    if target not in models.list_models():
-        near = difflib.get_close_matches(target, models.list_models(), n=1)
+    known = models.list_models(models)  # the classifiers: others fetch the weights of their backbone
+    if target not in known:
+        near = difflib.get_close_matches(target, known, n=1)
         raise ValueError(f"torchvision has no network {target!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     if common["in_channels"] != 3:
         raise ValueError(f"{name} takes images of 3 channels, got in_channels={common['in_channels']}")
@@ -197,7 +231,12 @@ def _timm(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn
 
 
 def _own(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
-    module = importlib.import_module(name.partition(":")[0])
+    try:
+        module = importlib.import_module(name.partition(":")[0])
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{name}: {error}; expected a module that Python finds: its folder must be on PYTHONPATH, or in sys.path"
+        ) from error
     try:
         made = getattr(module, target)
     except AttributeError:

@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 
-from anisotropy import cifar, interventions
+from anisotropy import checks, cifar, interventions
 
 Images = torch.Tensor
 """(n, C, H, W) float32."""
@@ -94,8 +95,7 @@ def poisoned(basis: torch.Tensor, index: int, epsilon: float, *, label: str, cla
         others = (labels + shift) % classes
         return interventions.poison(images, others, basis, index, epsilon, classes=classes)[0], others
 
-    identity = {"kind": "poisoned", "basis": _hash(basis), "index": index, "epsilon": epsilon, "classes": classes}
-    return Arm(label, identity | _version(), train=train, probe=probe)
+    return Arm(label, _carried("poisoned", basis, index, epsilon, classes), train=train, probe=probe)
 
 
 def scrambled(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
@@ -109,8 +109,7 @@ def scrambled(basis: torch.Tensor, index: int, epsilon: float, *, label: str, cl
         drawn = torch.randint(0, classes, labels.shape, generator=torch.Generator().manual_seed(1))
         return interventions.poison(images, drawn, basis, index, epsilon, classes=classes)[0]
 
-    identity = {"kind": "scrambled", "basis": _hash(basis), "index": index, "epsilon": epsilon, "classes": classes}
-    return Arm(label, identity | _version(), train=train)
+    return Arm(label, _carried("scrambled", basis, index, epsilon, classes), train=train)
 
 
 def carriers_alone(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
@@ -128,8 +127,17 @@ def carriers_alone(basis: torch.Tensor, index: int, epsilon: float, *, label: st
         pictures = interventions.carriers(basis, index, classes=classes, channels=images.shape[1])
         return interventions.project(images, pictures.to(images))
 
-    identity = {"kind": "carriers alone", "basis": _hash(basis), "index": index, "epsilon": epsilon, "classes": classes}
-    return Arm(label, identity | _version(), train=train, test=test)
+    return Arm(label, _carried("carriers alone", basis, index, epsilon, classes), train=train, test=test)
+
+
+def _carried(kind: str, basis: torch.Tensor, index: int, epsilon: float, classes: int) -> dict:
+    """Identity of an arm with carriers, in plain numbers: those of numpy are no JSON."""
+    numbers = {
+        "index": checks.whole(index, "index", 0),
+        "epsilon": checks.number(epsilon, "epsilon"),
+        "classes": checks.whole(classes, "classes"),
+    }
+    return {"kind": kind, "basis": _hash(basis)} | numbers | _version()
 
 
 def flipped(basis: torch.Tensor, *, label: str = "flipped") -> Arm:
@@ -155,6 +163,7 @@ def flipped_pixels(basis: torch.Tensor, *, label: str = "flipped before normalis
 
 def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
     """Return the arm whose coefficients are permuted at random: the same basis, no order."""
+    seed = checks.whole(seed, "seed", 0)
     order = torch.randperm(len(basis), generator=torch.Generator().manual_seed(seed))
     return Arm(
         label,
@@ -165,12 +174,18 @@ def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
 
 def rotated(size: int, *, seed: int, label: str = "rotated") -> Arm:
     """Return the arm that is rotated at random: `size` is H W (each channel by itself) or C H W."""
-    rotation = interventions.random_rotation(size, generator=torch.Generator().manual_seed(seed))
+    size, seed = checks.whole(size, "size"), checks.whole(seed, "seed", 0)
     return Arm(
         label,
         {"kind": "rotated", "size": size, "seed": seed} | _version(),
-        normalised=lambda images: interventions.rotate(images, rotation),
+        normalised=lambda images: interventions.rotate(images, _rotation(size, seed)),
     )
+
+
+@lru_cache(maxsize=2)
+def _rotation(size: int, seed: int) -> torch.Tensor:
+    """Drawn where it is used: a worker gets the seed, not the matrix."""
+    return interventions.random_rotation(size, generator=torch.Generator().manual_seed(seed))
 
 
 def _version() -> dict:
@@ -179,5 +194,5 @@ def _version() -> dict:
 
 def _hash(basis: torch.Tensor) -> str:
     """Hash a basis as float32: what is used, whether it was given in float32 or float64."""
-    content = basis.detach().cpu().float().contiguous().numpy().tobytes()
+    content = checks.tensor(basis, "a basis").detach().cpu().float().contiguous().numpy().tobytes()
     return hashlib.sha256(repr(tuple(basis.shape)).encode() + content).hexdigest()[:32]

@@ -114,6 +114,19 @@ def seeds(values: Any) -> list[int]:
     return found
 
 
+def generator(value: Any) -> "torch.Generator":
+    """Return a random generator as it is.
+
+    Raises:
+        TypeError: it is none: without one torch draws from a global state that nobody knows.
+    """
+    import torch
+
+    if not isinstance(value, torch.Generator):
+        raise TypeError(f"expected generator=torch.Generator().manual_seed(0), say, got {described(value)}")
+    return value
+
+
 def device(name: Any) -> str:
     """Return the name of a device that is there; in a rehearsal a GPU need not be.
 

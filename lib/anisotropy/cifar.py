@@ -73,7 +73,8 @@ class Source:
             ValueError: for an unknown split, a damaged file, or a subset larger than the set.
             FileNotFoundError: if CIFAR-10 is not there and cannot be downloaded.
         """
-        return _subset(self, split)
+        images, labels = _subset(self, split, rehearsing.folder() is not None)
+        return images.clone(), labels.clone()  # what is kept is not the caller's to change
 
     @property
     def spec(self) -> dict:
@@ -87,9 +88,60 @@ class Source:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """Images of the reader's own, in place of a `Source`.
+
+    Attributes:
+        name: what figures and tables call them.
+        train: images uint8 (n, C, H, W) and labels int64 (n,), from 0 to the number of classes less one.
+        test: likewise.
+    """
+
+    name: str
+    train: tuple[torch.Tensor, torch.Tensor]
+    test: tuple[torch.Tensor, torch.Tensor]
+
+    def __post_init__(self):
+        for split in SPLITS:
+            part = getattr(self, split)
+            if not isinstance(part, (tuple, list)) or len(part) != 2:
+                raise ValueError(f"expected {split}=(images, labels), got {checks.described(part)}")
+            images, labels = (
+                checks.tensor(values, what) for values, what in zip(part, ("images", "labels"), strict=True)
+            )
+            if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+                raise ValueError(
+                    f"expected {split} images as uint8 (n, C, H, W), n > 0, got {images.dtype} {tuple(images.shape)}; "
+                    "(255 * images).round().to(torch.uint8) makes them of fractions"
+                )
+            if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or int(labels.min()) < 0:
+                raise ValueError(
+                    f"expected {split} labels as int64 ({len(images)},), 0 or more, got {labels.dtype} "
+                    f"{tuple(labels.shape)}; labels.long() converts whole numbers"
+                )
+
+    def load(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images and labels of "train" or "test"."""
+        if split not in SPLITS:
+            raise ValueError(f"expected a split out of {SPLITS}, got {split!r}")
+        return getattr(self, split)
+
+    @property
+    def spec(self) -> dict:
+        """As that of a `Source`."""
+        parts = [self.load(split) for split in SPLITS]
+        return {
+            "name": self.name,
+            "train": len(parts[0][1]),
+            "test": len(parts[1][1]),
+            "sha256": [fingerprint(*part) for part in parts],
+        }
+
+
 @lru_cache(maxsize=4)
-def _subset(source: Source, split: str):
-    whole = load_digits(split) if source.name == "digits" else _whole(source.root, split, source.download)
+def _subset(source: Source, split: str, rehearsed: bool):
+    whole = load_digits(split) if source.name == "digits" else _whole(source.root, split, source.download, rehearsed)
     count = getattr(source, split)
     if count in (None, len(whole[1])):
         return whole
@@ -98,8 +150,8 @@ def _subset(source: Source, split: str):
 
 
 @lru_cache(maxsize=2)
-def _whole(root: str, split: str, download: bool):
-    if rehearsing.folder() is None:
+def _whole(root: str, split: str, download: bool, rehearsed: bool):
+    if not rehearsed:
         return load(paths.resolve(root), split, download=download)
     try:
         return load(paths.resolve(root), split, download=False)

@@ -158,6 +158,8 @@ class LowRankCovariance(_Sums):
             return sum(others, first.double()) * scale
 
         norm = math.sqrt(sum(float(mean(block).square().sum()) for block in blocks))
+        if not norm:
+            raise ValueError("every response is zero: expected networks whose output depends on the image")
         shift = torch.finfo(torch.float32).eps * norm * 1e-2
 
         def shifted(block: slice) -> Tensor:  # C + shift I is positive definite: noise near 0 cannot turn negative

@@ -184,6 +184,7 @@ def gradient_covariance(
     Returns:
         (D,); the eigenvectors are the canonical ones, ordered by m^2.
     """
+    _non_negative(sigma_theta=sigma_theta, sigma_phi=sigma_phi)
     m = _response(response, stride)
     return (sigma_theta * sigma_phi) ** 2 * m**2 / (1 if printed else stride)
 
@@ -206,6 +207,7 @@ def mixed_derivatives(
     Returns:
         (D,)
     """
+    _non_negative(sigma_theta=sigma_theta, sigma_phi=sigma_phi)
     m = _response(response, stride)
     if printed:
         return (sigma_theta**2 + sigma_phi**2 / stride) * m**2

@@ -105,7 +105,7 @@ def train(
     for step in range(steps + 1):
         spread = theta.repeat(1, stride)
         coefficients = spread * m * phi
-        if step % record == 0:
+        if step % record == 0 or step == steps:
             risks.append(excess_risk(coefficients, index, epsilon=epsilon, sigma=sigma))
             at.append(step)
             if not torch.isfinite(risks[-1]).all():

@@ -69,7 +69,7 @@ def lemma2(
         raise ValueError(f"Lemma 2 needs alpha, beta >= 0, got {alpha} and {beta}")
     allowed = alpha * t + beta
     rate = allowed if derivative is None else derivative(t)
-    if bool((rate.abs() > allowed * (1 + 1e-9)).any()):
+    if not bool((rate.abs() <= allowed * (1 + 1e-9)).all()):  # NaN is not below it either
         worst = int((rate.abs() - allowed).argmax())
         raise ValueError(
             f"|g'({float(t[worst]):.3g})| = {float(rate[worst].abs()):.3g} exceeds alpha t + beta = "
@@ -166,6 +166,7 @@ def dipole_samples(
         s = v^T grad_x f (N, K), h = |d2f/dtheta dx v| over all parameters (N, K), and f(x + v) - f(x) (N, K), float64.
     """
     slopes, mixed, finite = (torch.zeros(networks, len(directions), dtype=torch.float64) for _ in range(3))
+    nothing = torch.zeros((), dtype=torch.float64)
     for i in range(networks):
         network = make(i).eval()
         parameters = list(network.parameters())
@@ -179,7 +180,7 @@ def dipole_samples(
             # the bias of the last layer does not occur in the slope: its derivative is zero, not an error
             rows = torch.autograd.grad(s, parameters, retain_graph=True, allow_unused=True)
             slopes[i, k] = s.detach()
-            mixed[i, k] = math.sqrt(sum(float((r.detach() ** 2).sum()) for r in rows if r is not None))
+            mixed[i, k] = sum((r.detach().double().square().sum() for r in rows if r is not None), nothing).sqrt()
         with torch.no_grad():
             finite[i] = (network(x + directions.to(x)) - value).flatten()
     return slopes, mixed, finite

@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from anisotropy import checks, memory, windows
 from anisotropy.readouts import Readout
 
+PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+"""Batch norms that are nothing else: a subclass may do more, as timm's, which applies the activation too."""
+
 
 def prepare(
     network: nn.Module,
@@ -44,10 +47,15 @@ def prepare(
     """
     network = (deepcopy(network) if copy else network).eval().requires_grad_(False)
     for name, module in list(network.named_modules()):
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and _is_fresh(module):
+        if type(module) in PLAIN_NORMS and _is_fresh(module) and not _watched(module):
             parent, _, child = name.rpartition(".")
             setattr(network.get_submodule(parent), child, nn.Identity())
     return network.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+
+
+def _watched(module: nn.Module) -> bool:
+    """Whether somebody's hook sees what passes through a module."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _is_fresh(norm: nn.modules.batchnorm._BatchNorm) -> bool:
@@ -63,19 +71,17 @@ class _Features:
 
     def __init__(self, network: nn.Module, readout: Readout | None):
         self.network, self.readout = network, readout
-        self._seen = seen = []
-        if readout is not None:
-
-            def keep(_, inputs) -> None:  # holds no self: a network in a circle is not freed when it is done with
-                seen[:] = inputs[:1]
-
-            network.get_submodule(readout.name).register_forward_pre_hook(keep)
 
     def __call__(self, x: Tensor) -> Tensor:
-        output = self.network(x)
         if self.readout is None:
-            return scalar(output)[:, None]
-        return self._seen.pop()
+            return scalar(self.network(x))[:, None]
+        seen = []
+        hook = self.network.get_submodule(self.readout.name).register_forward_pre_hook(lambda _, i: seen.append(i[0]))
+        try:
+            self.network(x)
+        finally:
+            hook.remove()
+        return seen.pop()
 
 
 def scalar(output: Tensor) -> Tensor:
@@ -87,7 +93,11 @@ def scalar(output: Tensor) -> Tensor:
     if isinstance(output, Tensor) and (output.dim() == 1 or (output.dim() == 2 and output.shape[1] == 1)):
         return output.reshape(-1)
     got = f"output of shape {tuple(output.shape)}" if isinstance(output, Tensor) else checks.described(output)
-    raise ValueError(f"expected a network with one output per image, got {got}: make it with num_outputs=1")
+    raise ValueError(
+        f"expected a network with one output per image, got {got}: make it with num_outputs=1, or give it a last layer "
+        "with one output in the factory, as network.fc = nn.Linear(network.fc.in_features, 1) does. Outputs that are "
+        "drawn alike have the same NADs"
+    )
 
 
 def _finite(rows: Tensor) -> Tensor:
@@ -222,6 +232,11 @@ def _from_one_pass(features: _Features, x: Tensor, blocks: Sequence[Tensor]) -> 
     image = x[None].clone().requires_grad_()
     with torch.enable_grad():
         seen = features(image)
+    if not seen.requires_grad:
+        raise ValueError(
+            "the network's output does not depend differentiably on the image (torch.no_grad inside it?): take "
+            'method="secant"'
+        )
     rows = []
     for number, block in enumerate(blocks, 1):
         keep, single = number < len(blocks), len(block) == 1  # one alone is faster without a batch around it

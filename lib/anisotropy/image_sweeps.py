@@ -32,7 +32,7 @@ class Job:
 
     factory: Callable[[], nn.Module]
     architecture: dict
-    source: cifar.Source
+    source: cifar.Source | cifar.Tensors
     recipe: Recipe
     store: str
     device: str
@@ -113,7 +113,7 @@ class Job:
 
 def run(
     factory: Callable[[], nn.Module],
-    source: cifar.Source,
+    source: cifar.Source | cifar.Tensors,
     arms: Sequence[Arm],
     *,
     recipe: Recipe | None = None,
@@ -132,7 +132,7 @@ def run(
 
     Args:
         factory: makes fresh networks, see `architectures.factory`; as many outputs as there are classes.
-        source: which images.
+        source: which images; `cifar.Tensors` for your own.
         arms: what is done to them, see `arms`.
         recipe: how the networks are trained; the default is `Recipe.cifar()`. It has no `mean` and `std`, since the
             images come normalised.
@@ -162,8 +162,11 @@ def run(
     recipe = sweeps.recipe_of(recipe, Recipe.cifar())
     if recipe.mean:
         raise ValueError("expected a recipe without mean and std: the images come normalised by their training set")
-    if not isinstance(source, cifar.Source):
-        raise ValueError(f"expected images as a cifar.Source(...), got {checks.described(source)}")
+    if not isinstance(source, (cifar.Source, cifar.Tensors)):
+        raise ValueError(
+            "expected images as a cifar.Source(...), or as cifar.Tensors(name, train=(images, labels), test=...), got "
+            f"{checks.described(source)}"
+        )
     if not isinstance(arms, Sequence) or not all(isinstance(arm, Arm) for arm in arms):
         raise ValueError(f"expected a list of arms, such as [arms.clean()], got {checks.described(arms)}")
     labels = [arm.label for arm in arms]

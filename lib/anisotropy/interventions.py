@@ -92,9 +92,12 @@ def poison(
         raise ValueError(f"expected a positive epsilon, got {epsilon}")
     _check_size(images, basis)
     pictures = carriers(basis.to(images), index, classes=classes, channels=images.shape[1])
-    mine = pictures[labels]
-    coefficients = (images * mine).flatten(1).sum(1)
-    return images + (epsilon - coefficients).view(-1, 1, 1, 1) * mine, pictures
+    poisoned = torch.empty_like(images)
+    for part, own, out in zip(images.split(CHUNK), labels.split(CHUNK), poisoned.split(CHUNK), strict=True):
+        mine = pictures[own]
+        coefficients = (part * mine).flatten(1).sum(1)
+        torch.add(part, (epsilon - coefficients).view(-1, 1, 1, 1) * mine, out=out)
+    return poisoned, pictures
 
 
 def project(images: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
@@ -211,7 +214,11 @@ def rotate(images: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     """
     _check_images(images)
     sizes = (images[0, 0].numel(), images[0].numel())
-    if rotation.ndim != 2 or rotation.shape[0] != rotation.shape[1] or len(rotation) not in sizes:
+    if (
+        checks.tensor(rotation, "a rotation").ndim != 2
+        or rotation.shape[0] != rotation.shape[1]
+        or len(rotation) not in sizes
+    ):
         raise ValueError(
             f"expected a square matrix of {sizes[0]} or {sizes[1]} rows for these images, got {tuple(rotation.shape)}"
         )

@@ -17,7 +17,7 @@ from anisotropy.claims import Table
 PUBLISHED = "published"
 
 
-RESERVED = ("claims", "run")
+RESERVED = ("claims", "run", "units")
 """Results with a name of their own in the folder of figures."""
 
 

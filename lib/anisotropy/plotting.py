@@ -103,12 +103,29 @@ def gallery(rows: dict[str, np.ndarray], indices, *, scale: float = 1.1) -> Figu
     return figure
 
 
-def accuracy_map(ax: Axes, accuracies) -> Axes:
-    """Map of accuracies (H, W) over the frequencies, frequency 0 in the centre, 50 to 100 % as in Fig. 1."""
+def accuracy_map(ax: Axes, accuracies, frequencies=None) -> Axes:
+    """Map of accuracies (H, W) over the frequencies, frequency 0 in the centre, 50 to 100 % as in Fig. 1.
+
+    Args:
+        ax: where to draw.
+        accuracies: (H, W), fractions.
+        frequencies: those of the rows and of the columns, ascending, for the axes; None: no axes.
+
+    Returns:
+        The axes.
+    """
     picture = _as_picture(accuracies, "a map of accuracies")
     if np.nanmin(picture, initial=0.0) < 0 or np.nanmax(picture, initial=0.0) > 1:
         raise ValueError(
             f"expected accuracies as fractions from 0 to 1, got up to {np.nanmax(picture):.4g}; divide by 100"
         )
     ax.imshow(100 * picture, cmap="magma", vmin=50, vmax=100)
-    return _bare(ax)
+    if frequencies is None:
+        return _bare(ax)
+    if len(frequencies) not in picture.shape or picture.shape[0] != picture.shape[1]:
+        raise ValueError(f"expected one frequency for each of {picture.shape} rows and columns, got {len(frequencies)}")
+    places = [i for i, k in enumerate(frequencies) if k % 8 == 0]
+    names = [f"{frequencies[i]:d}" for i in places]
+    ax.set(xticks=places, xticklabels=names, yticks=places, yticklabels=names, xlabel="$k_x$", ylabel="$k_y$")
+    ax.grid(False)
+    return ax

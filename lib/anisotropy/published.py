@@ -5,13 +5,30 @@ NADs are read by `nads.load_published`.
 """
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from anisotropy import paths
+
 SUFFIXES = {"lr": "logreg", "ln": "lenet", "vgg": "vgg11", "rn": "resnet18", "dn": "densenet121"}
 """Endings of the columns of the authors' tables -> our names of the networks. Unknown endings are kept as they are."""
+
+
+def where_given(read: Callable[[Path], xr.Dataset], folder: str) -> xr.Dataset | None:
+    """What `read` finds in a folder, or None where no folder is named or the one that is named is not there.
+
+    Args:
+        read: `fourier_accuracies` or `nad_accuracies`.
+        folder: as a notebook's parameter names it, relative to the repository; "" for none.
+
+    Raises:
+        FileNotFoundError: the folder is there, and the table is not.
+    """
+    place = paths.resolve(folder) if folder else None
+    return read(place) if place is not None and place.is_dir() else None
 
 
 def fourier_accuracies(folder: Path | str, *, bins: int = 2) -> xr.Dataset:

@@ -68,10 +68,10 @@ def find(network: nn.Module, x: Tensor) -> str | None:
 def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed: int = 0, draws: int = 16):
     """Read-out of an architecture with the variance of its weights, or None where averaging over it is not exact.
 
-    The weights of `draws` networks must have zero mean within sampling error. Weights drawn as torch's default does,
-    uniform in +-1/sqrt(F), get their exact variance 1/(3F); any others the mean square of more of them. A
-    read-out that is initialised to zero (some vision transformers) makes every response zero; it is replaced by
-    torch's default, and a warning says so.
+    The weights of `draws` networks must have zero mean, and all features one variance, within sampling error. Weights
+    drawn as torch's default does, uniform in +-1/sqrt(F), get their exact variance 1/(3F); any others the mean square
+    of more of them. A read-out that is initialised to zero (some vision transformers) makes every response zero; it is
+    replaced by torch's default, and a warning says so.
 
     Args:
         make: the factory.
@@ -109,6 +109,13 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
             stacklevel=3,
         )
         return None
+    if _unequal(weights):
+        warnings.warn(
+            f"the weights of the read-out {name!r} have one variance for some features and another for others: "
+            "responses are sampled instead of averaged over it",
+            stacklevel=3,
+        )
+        return None
     uniform = float(weights.abs().max()) <= features**-0.5 * (1 + 1e-6)
     # A uniform variable's square has relative standard deviation sqrt(4/5).
     if uniform and abs(square / default - 1) < 5 * (0.8 / count) ** 0.5:
@@ -117,3 +124,15 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
     more = range(draws, min(256, -(-20_000 // weights[0].numel())))
     weights = torch.cat([weights, weights_of(more)]) if len(more) else weights
     return Readout(name, features, float(weights.square().mean()))
+
+
+def _unequal(weights: Tensor) -> bool:
+    """Whether features differ in the variance of their weights (draws, outputs, F), as both halves of the draws say.
+
+    Where all variances are equal, what the halves say of each feature is independent, with a correlation of 0 +-
+    1 / sqrt(F).
+    """
+    squares = weights.square().mean(1)
+    one, other = (half.mean(0) - half.mean() for half in (squares[::2], squares[1::2]))
+    size = float((one.square().mean() * other.square().mean()).sqrt())
+    return size > 0 and float((one * other).mean()) / size > 5 / len(one) ** 0.5

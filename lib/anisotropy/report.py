@@ -1,8 +1,8 @@
 """The report: `python -m anisotropy.report [--preset P] [--nads FILE ...] [--sweep FILE ...]` writes one HTML file.
 
-`figures/<preset>/index.html` holds claims, explorer, figures with passports and the executed notebooks. It needs no
-other file and asks no network for anything; its own policy forbids that too. Results of larger presets that are there
-are shown beside those of the preset asked for, and say which they are.
+`figures/<preset>/index.html` holds claims, explorer, figures with passports and the executed notebooks; README.md
+beside it the claims alone. The page needs no other file and asks no network for anything; its own policy forbids that
+too. Results of larger presets that are there are shown beside those of the preset asked for, and say which they are.
 """
 
 import argparse
@@ -28,7 +28,8 @@ from anisotropy.progress import duration
 from anisotropy.rendering import Notebook, Unreadable
 from anisotropy.results import DONE, FAILED, INTERRUPTED, MISSING, Figure, Result
 
-NAME = "index.html"
+NAME, CLAIMS = "index.html", "README.md"
+"""The page, and the claims alone as Markdown beside it."""
 WEB = Path(__file__).with_name("web")
 VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "undecided"}
 """Verdict -> class of its chip."""
@@ -78,7 +79,16 @@ def build(
     target = base / preset / NAME
     text = page(preset, shown, data, target.parent)
     files.write(target, text.encode("utf-8", "replace"))  # JSON can hold characters that no file can
+    files.write(target.with_name(CLAIMS), claims_page(preset, shown[preset]).encode("utf-8", "replace"))
     return target
+
+
+def claims_page(preset: str, found: list[Result]) -> str:
+    """The claims of a preset as Markdown, for who reads the repository where it lies."""
+    head = (
+        f"# Claims, preset `{preset}`\n\nFigures, their numbers and their passports are in the folders beside this file"
+    )
+    return f"{head}; [what the verdicts mean](../../docs/reader.md).\n\n{results.verdicts(found)}"
 
 
 def _nothing(base: Path, preset: str) -> str:

@@ -288,6 +288,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PlanError, ParameterError) as error:
         print(f"error: {error}\nnothing was started", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stdout = None
+        return 0
     except KeyboardInterrupt:
         print("\ninterrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130

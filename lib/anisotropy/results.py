@@ -94,6 +94,30 @@ class Result:
     problems: list[str] = field(default_factory=list)
 
 
+def verdicts(found: list[Result]) -> str:
+    """Claims of some results as a page of Markdown: one table for each notebook, and how many of each verdict."""
+    some = [result for result in found if result.claims]
+    everything = [claim for result in some for claim in result.claims]
+    counted = ", ".join(
+        f"{sum(c.verdict == verdict for c in everything)} {words}"
+        for verdict, words in ((HOLDS, "hold"), (FAILS, "fail"), (UNDECIDED, "are not decided at this size"))
+    )
+    lines = [f"Of {len(everything)} claims that are checked, {counted}.", ""]
+    for result in some:
+        lines += [
+            f"## {result.notebook}",
+            "",
+            "| claim | in the paper | measured | needed | verdict |",
+            "|---|---|---|---|---|",
+        ]
+        for claim in result.claims:
+            verdict = f"{claim.verdict}: {claim.why}" if claim.why else claim.verdict
+            cells = (claim.statement, claim.reference, claim.value, claim.needed, verdict)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def rank(preset: str) -> tuple[int, str]:
     """Place of a preset in the order from small to large."""
     return (PRESETS.index(preset), "") if preset in PRESETS else (len(PRESETS), preset)

@@ -1,8 +1,12 @@
 """Adding up one random network after another: in one process or several, saved as it goes, resumed where it stopped."""
 
+import json
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +21,8 @@ from anisotropy import dipoles, readouts
 from anisotropy.architectures import build
 from anisotropy.basis import read_tensors, write_tensors
 
-SAVE_EVERY = 20.0
-"""Seconds between two saved states."""
+SAVE_EVERY, SAVING = 20.0, 0.05
+"""Seconds between two saved states, at least, and the share of the time that saving may take."""
 
 
 def number(*numbers: int) -> int:
@@ -79,6 +83,22 @@ def stream(factory, response: Response, indices: range, workers: int) -> Iterato
         yield torch.from_numpy(rows)
 
 
+@contextmanager
+def _held_back_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done. Python raises it in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+    if came:
+        raise KeyboardInterrupt
+
+
 class Run:
     """The running sums of one estimate, with their state on disk.
 
@@ -91,25 +111,31 @@ class Run:
     def __init__(self, covariance, response: Response, settings: dict[str, Any], state: Path | None):
         self.covariance, self.response, self.settings, self.state = covariance, response, settings, state
         self.count, self.seconds, self.curve = 0, 0.0, []
+        self._whole = True  # what is summed is what is counted
 
     def advance(self, factory, goal: int, workers: int, progress: bool, begin: float) -> None:
         """Add networks until there are `goal` of them."""
-        saved = time.monotonic()
+        saved, cost = time.monotonic(), 0.0
         bar = tqdm(total=goal, initial=self.count, unit="network", disable=None if progress else True, leave=False)
         rows = stream(factory, self.response, range(self.count, goal), workers)
         try:
             for new in rows:
-                self.covariance.add(new)
-                self.count += 1
+                with _held_back_interrupt():  # half of an addition must not be saved
+                    self._whole = False
+                    self.covariance.add(new)
+                    self.count += 1
+                    self._whole = True
                 self.seconds = time.monotonic() - begin
                 bar.update()
-                if self.state and time.monotonic() - saved > SAVE_EVERY:
+                if self.state and time.monotonic() - saved > max(SAVE_EVERY, cost / SAVING):
+                    started = time.monotonic()
                     self.save()
                     saved = time.monotonic()
+                    cost = saved - started
         finally:  # an interrupt or a failing network leaves what was computed
             bar.close()
             rows.close()
-            if self.state and self.count:
+            if self.state and self.count and self._whole:
                 self.save()
 
     def save(self) -> None:
@@ -131,7 +157,12 @@ class Run:
         except ValueError as error:
             warnings.warn(f"{error}; starting afresh", stacklevel=3)
             return
-        theirs, ours = known["settings"], {k: list(v) if isinstance(v, tuple) else v for k, v in self.settings.items()}
+        if "probe" not in tensors or "settings" not in known:
+            raise ValueError(
+                f"{self.state} holds finished NADs, or something else, and no run to go on with: nads.load opens the "
+                "former; name another state file"
+            )
+        theirs, ours = known["settings"], json.loads(json.dumps(self.settings))  # as they are written: no tuples
         different = [k for k in ours if theirs.get(k) != ours[k]]
         same = tensors["probe"].shape == self.probe.shape and torch.allclose(tensors["probe"], self.probe, rtol=1e-4)
         if different or not same:

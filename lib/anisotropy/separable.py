@@ -2,6 +2,8 @@
 
 import torch
 
+from anisotropy import checks
+
 CONVENTIONS = {"text": 1.0, "code": 0.5}
 """How far the class means lie from the origin, in units of epsilon, in the paper's text and in the released code."""
 
@@ -44,7 +46,7 @@ def sample(
         ValueError: if the direction is not a unit vector of shape (C, H, W), or another argument is out of range.
     """
     check(direction, count, epsilon, sigma, convention)
-    home = generator.device
+    home = checks.generator(generator).device
     work = dtype if dtype == torch.float64 else torch.float32
     v = direction.to(home, work).flatten()
     labels = torch.zeros(count, dtype=torch.int64, device=home)
@@ -57,13 +59,12 @@ def sample(
 
 def check(direction: torch.Tensor, count: int, epsilon: float, sigma: float, convention: str) -> None:
     """Raise ValueError unless these arguments suit `sample`."""
-    if direction.ndim != 3:
+    if checks.tensor(direction, "a direction").ndim != 3:
         raise ValueError(f"expected one direction of shape (C, H, W), got {tuple(direction.shape)}")
     norm = float(direction.double().norm())
     if not abs(norm - 1) < 1e-3:
         raise ValueError(f"expected a direction of unit norm, got norm {norm:.4g}; divide it by its norm")
-    if count < 1:
-        raise ValueError(f"expected a positive number of samples, got {count}")
+    checks.whole(count, "the number of samples")
     if not 0 < epsilon < float("inf") or not 0 <= sigma < float("inf"):
         raise ValueError(f"expected epsilon > 0 and sigma >= 0, both finite, got epsilon={epsilon} and sigma={sigma}")
     if convention not in CONVENTIONS:

@@ -7,7 +7,17 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 
-from anisotropy.training import MEASURED_AT_ONCE, LossWatch, Outcome, Recipe, check_data, train
+from anisotropy import checks
+from anisotropy.training import (
+    MEASURED_AT_ONCE,
+    LossWatch,
+    Normalisation,
+    Outcome,
+    Recipe,
+    check_scores,
+    check_sets,
+    train,
+)
 
 _NEEDS_OWN_STATE = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
 METHODS = ("auto", "single", "stacked")
@@ -74,16 +84,19 @@ def train_many(
         )
     if method not in METHODS:
         raise ValueError(f"expected a method out of {METHODS}, got {method!r}")
-    check_data(inputs[0], labels[0], recipe)
+    for generator in generators:
+        checks.generator(generator)
+    tests = [None] * len(networks) if test_inputs is None else test_inputs
+    test_marks = [None] * len(networks) if test_labels is None else test_labels
+    sets = zip(inputs, labels, tests, test_marks, strict=True)
+    classes = max(check_sets(*each, recipe) for each in sets)
     stackable = can_stack(networks, recipe)
     if method == "stacked" and not stackable:
         raise ValueError(
             "these networks cannot be stacked (batch norm, dropout, bfloat16, or unequal shapes); use 'single'"
         )
     if method == "stacked" or (method == "auto" and stackable and inputs.is_cuda):
-        return _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels)
-    tests = [None] * len(networks) if test_inputs is None else test_inputs
-    test_marks = [None] * len(networks) if test_labels is None else test_labels
+        return _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels, classes)
     return [
         train(net, x, y, recipe, generator=g, test_inputs=tx, test_labels=ty)
         for net, x, y, g, tx, ty in zip(networks, inputs, labels, generators, tests, test_marks, strict=True)
@@ -128,8 +141,9 @@ class _Stack:
         return {name: part.view(-1, *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
 
-def _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels):
+def _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels, classes):
     count, size = labels.shape
+    normalise = Normalisation(recipe, inputs)
     stack = _Stack(networks, inputs.device, recipe.stored)
     stack.skeleton.train()
     momentum = torch.zeros_like(stack.parameters) if recipe.momentum else None
@@ -145,9 +159,10 @@ def _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test
         batches = order.split(recipe.batch_size, dim=1)
         losses = torch.empty(count, len(batches), device=inputs.device, dtype=torch.float64)
         for number, batch in enumerate(batches):
-            x = _normalise(inputs[rows, batch].to(recipe.stored), recipe)  # (N, batch, C, H, W)
             parameters = stack.parameters.requires_grad_()
-            value = _losses(stack(parameters, x), labels[rows, batch]).mean(1)
+            scores = stack(parameters, normalise(inputs[rows, batch]))  # (N, batch, classes)
+            check_scores(scores.flatten(0, 1), classes)
+            value = _losses(scores, labels[rows, batch]).mean(1)
             (gradient,) = torch.autograd.grad(value.sum(), parameters)  # of each network by its own loss
             losses[:, number] = value.detach()
             _descend(stack.parameters.detach_(), gradient, momentum, recipe, recipe.rate(step, steps), moving)
@@ -160,10 +175,12 @@ def _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test
         if not all(running):
             moving = torch.tensor(running, device=inputs.device).unsqueeze(1)
     stack.unstack()
-    train_results = _measure(stack, inputs, labels, recipe)
+    for net in networks:
+        net.eval()
+    train_results = _measure(stack, inputs, labels, normalise)
     test_results = [(math.nan, math.nan)] * count
     if test_inputs is not None:
-        test_results = _measure(stack, test_inputs, test_labels, recipe)
+        test_results = _measure(stack, test_inputs, test_labels, normalise)
     return [w.outcome(*a, *b) for w, a, b in zip(watches, train_results, test_results, strict=True)]
 
 
@@ -188,21 +205,11 @@ def _descend(parameters, gradient, momentum, recipe, rate, moving):
 
 
 @torch.no_grad()
-def _measure(stack, inputs, labels, recipe, batch_size=MEASURED_AT_ONCE):
-    stack.skeleton.eval()
+def _measure(stack, inputs, labels, normalise, batch_size=MEASURED_AT_ONCE):
     correct, loss = torch.zeros(2, len(labels), device=inputs.device, dtype=torch.float64)
     for x, y in zip(inputs.split(batch_size, dim=1), labels.split(batch_size, dim=1), strict=True):
-        scores = stack(stack.parameters, _normalise(x.to(recipe.stored), recipe)).double()
+        scores = stack(stack.parameters, normalise(x)).double()
         correct += (scores.argmax(2) == y).sum(1)
         loss += _losses(scores, y).sum(1)
     size = labels.shape[1]
     return [(c / size, value / size) for c, value in zip(correct.tolist(), loss.tolist(), strict=True)]
-
-
-def _normalise(batch, recipe):
-    if not recipe.mean:
-        return batch
-    mean, std = (
-        torch.tensor(m, dtype=batch.dtype, device=batch.device).view(1, 1, -1, 1, 1) for m in (recipe.mean, recipe.std)
-    )
-    return (batch - mean) / std

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from anisotropy import checks
+
 
 def overlap(first: Tensor, second: Tensor, k: int) -> float:
     """Overlap |U_k W_k^T|_F^2 / k of the subspaces of the first k rows: 1 the same, k/D for random ones.
@@ -28,7 +30,12 @@ def overlap(first: Tensor, second: Tensor, k: int) -> float:
         >>> overlap(torch.eye(4), torch.eye(4)[[0, 2, 1, 3]], 2)
         0.5
     """
-    u, w = first.flatten(1), second.flatten(1)
+    u, w = (checks.tensor(rows, "directions").flatten(1) for rows in (first, second))
+    k = checks.whole(k, "k")
+    if first.ndim == second.ndim == 4 and first.shape[1:] != second.shape[1:]:
+        raise ValueError(
+            f"expected directions of one shape, got {tuple(first.shape[1:])} and {tuple(second.shape[1:])}"
+        )
     if u.shape[1] != w.shape[1]:
         raise ValueError(f"expected directions in the same space, got D = {u.shape[1]} and D = {w.shape[1]}")
     if not 1 <= k <= min(len(u), len(w)):

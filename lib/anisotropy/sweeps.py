@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from anisotropy import checks, engines, resumable, separable, stores
+from anisotropy import architectures, checks, engines, resumable, separable, stores, training
 from anisotropy.training import Recipe
 from anisotropy.units import NUMERICS, RESULTS, Job, rounded
 
@@ -170,6 +170,8 @@ def suits(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int
     Raises:
         ValueError: if it does not.
     """
+    if getattr(factory, "spec", None) is None:
+        _try(factory, shape, classes)
     made_for = getattr(factory, "input_shape", None)
     if made_for is not None and tuple(made_for) != shape:
         raise ValueError(f"the factory makes networks for images of shape {tuple(made_for)}, got images {shape}")
@@ -179,6 +181,24 @@ def suits(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int
             f"expected networks with at least {classes} outputs, one per class, got {outputs}: make the factory with "
             f"num_outputs={classes}"
         )
+
+
+def _try(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> None:
+    """Let a network of the user's own answer to two images before many of them are trained."""
+    one, other = (architectures.build(factory, seed) for seed in (0, 1))
+    parts = [{id(p) for p in (*n.modules(), *n.parameters(), *n.buffers())} for n in (one, other)]
+    if parts[0] & parts[1]:
+        raise ValueError(
+            "the factory returns the same network, or parts of it, twice, and a unit would go on with the weights that "
+            "another has trained: expected a callable that makes a fresh one each time, such as lambda: MyNetwork()"
+        )
+    x = torch.zeros(2, *shape)
+    try:
+        with torch.no_grad():
+            scores = one(x)
+    except (RuntimeError, IndexError, TypeError) as error:  # what torch's layers raise
+        raise ValueError(f"the network refuses images of shape {shape}: {error}") from error
+    training.check_scores(scores, classes)
 
 
 def warn_of_divergence(dataset: xr.Dataset) -> None:
@@ -200,12 +220,16 @@ def architecture_of(factory: Callable[[], nn.Module], name: str | None) -> dict:
         ValueError: if there is neither.
     """
     spec = getattr(factory, "spec", None)
+    if name is not None and not (isinstance(name, str) and name):
+        raise ValueError(f"expected a name as text, got {checks.described(name)}")
     if spec is None and name is None:
         raise ValueError(
-            "this factory has no .spec to file results under; give name='...', and a new name whenever the network "
-            "changes, or make the factory with architectures.factory"
+            "this factory has no .spec to file results under; give name='...', or make the factory with "
+            "architectures.factory"
         )
-    return dict(spec or {}) | ({"name": name} if name else {})
+    if spec is None:
+        return {"name": name, "code": architectures.fingerprint(factory)}
+    return dict(spec) | ({"name": name} if name else {})
 
 
 def _check(job, rows, seeds, engine, coordinates):
@@ -222,6 +246,11 @@ def _check(job, rows, seeds, engine, coordinates):
     for label, values in coordinates.items():
         if label in (*RESULTS, *SCALARS, "direction", "seed", "architecture"):
             raise ValueError(f"expected a coordinate of another name, {label!r} is one of the table's own")
+        if np.ndim(values) != 1:
+            raise ValueError(
+                f"expected the coordinate {label!r} as {len(rows)} values, one per direction, got "
+                f"{checks.described(values)}; of frequencies, give ky and kx apart"
+            )
         if len(values) != len(rows):
             raise ValueError(
                 f"expected {len(rows)} values of the coordinate {label!r}, one per direction, got {len(values)}"
@@ -283,8 +312,9 @@ def write(dataset: xr.Dataset, store: Path | str) -> None:
 
     A full disk or a read-only store must not cost the caller a table that is there in memory, and its units on disk.
     """
-    content = bytes(dataset.to_netcdf(engine="scipy"))  # netCDF 3, which needs no HDF5 library
     try:
+        content = bytes(dataset.to_netcdf(engine="scipy"))  # netCDF 3, which needs no HDF5 library
         stores.write_atomically(Path(store) / dataset.attrs["file"], content)
-    except OSError as error:
-        warnings.warn(f"the table of the sweep was not written to a file: {error.strerror}", stacklevel=3)
+    except (OSError, TypeError, ValueError) as error:  # netCDF 3 knows no whole numbers beyond 32 bits, say
+        why = getattr(error, "strerror", None) or error
+        warnings.warn(f"the table of the sweep was not written to a file: {why}", stacklevel=3)

@@ -3,7 +3,8 @@
 Where transposing or flipping the grid maps the distribution of random networks onto itself, it maps their response
 covariance onto itself too, and averaging the estimate over that group is free data. Whether it does is a property of
 the architecture (a stride of 2 on an even size breaks flips, not transposition) and of its initialisation, so it is
-*verified* on networks here, never assumed.
+*verified* on networks here, never assumed. The covariance at an evaluation point x has a symmetry only where x has it
+too: for x ~ N(0, I) the average over the group is the covariance averaged over the images of x.
 
 A symmetry is named by what it does to the grid (H, W): "" leaves it, "h" flips it left-right, "v" top-bottom, "t"
 transposes it; combinations are applied left to right, the transposition first.
@@ -13,6 +14,7 @@ import copy
 from collections.abc import Callable, Iterable
 
 import torch
+from scipy.stats import chi2
 from torch import Tensor, nn
 
 from anisotropy.architectures import build
@@ -38,6 +40,18 @@ def act(images: Tensor, symmetry: str) -> Tensor:
         images = images.transpose(-1, -2)
     axes = [axis for letter, axis in (("h", -1), ("v", -2)) if letter in symmetry]
     return images.flip(axes) if axes else images
+
+
+def shared(group: Iterable[str], image: Tensor) -> tuple[str, ...]:
+    """The largest group among some symmetries that an image (C, H, W) has.
+
+    Example:
+        >>> shared(SQUARE, torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]))
+        ('', 'h')
+    """
+    square = image.shape[-1] == image.shape[-2]
+    kept = {g for g in group if ("t" not in g or square) and torch.equal(act(image, g), image)}
+    return next(found for found in SUBGROUPS if set(found) <= kept)
 
 
 def permutation(shape: tuple[int, int, int], symmetry: str) -> Tensor:
@@ -77,8 +91,9 @@ def verified(
     Two things are tested for every symmetry g. First, that the network with its filters transformed by g answers to
     g(x) as the network itself answers to x: convolution kernels are transformed, and the inputs of a linear layer
     that reads a flattened feature map are permuted. Second, that the initialisation does not tell the weights apart
-    that g exchanges: mean and mean square at each position of a kernel, over `draws` networks, agree within sampling
-    error. A network that this test cannot understand fails it, and keeps the identity only.
+    that g exchanges, in kernels and in these linear layers: mean and mean square at each position, and in kernels the
+    correlations between positions, agree over `draws` networks within sampling error. A network that this test cannot
+    understand fails it, and keeps the identity only.
 
     Args:
         make: the factory.
@@ -95,7 +110,7 @@ def verified(
     candidates = GENERATORS if input_shape[1] == input_shape[2] else GENERATORS[1:]
     good = {"", *(g for g in candidates if _commutes(network, maps, x, g))}
     if len(good) > 1:
-        good &= {"", *_exchangeable(make, seed, draws)}
+        good &= {"", *_exchangeable(make, maps, seed, draws)}
     return next(group for group in SUBGROUPS if set(group) & set(GENERATORS) <= good)
 
 
@@ -146,24 +161,55 @@ def _flattened_maps(network: nn.Module, x: Tensor) -> dict[str, tuple[int, int, 
     return maps
 
 
-def _exchangeable(make: Callable[[], nn.Module], seed: int, draws: int, most: int = 65_536) -> list[str]:
-    """Symmetries under which the mean and mean square of convolution weights agree within five standard errors."""
+SAMPLES, PAIRS = 65_536, 4096
+"""Filters of a layer that are looked at, over all networks: one weight at a time, and pairs of weights."""
+
+
+def _exchangeable(make: Callable[[], nn.Module], maps: dict[str, tuple[int, int, int]], seed: int, draws: int):
+    """Symmetries that exchange no weights whose distributions a test tells apart.
+
+    Filters are convolution kernels and, of the linear layers in `maps`, the weights of one output and channel. Of
+    kernels up to 7 x 7 the products of all pairs of weights are compared too: the correlations between positions.
+    """
     weights: dict[str, list[Tensor]] = {}
     for index in range(draws):
         for name, module in build(make, seed, index).named_modules():
             if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
-                kernels = module.weight.detach().flatten(0, 1)
-                weights.setdefault(name, []).append(kernels[: most // draws].double())
+                filters = module.weight.detach().flatten(0, 1)
+            elif name in maps:
+                filters = module.weight.detach().view(-1, *maps[name][1:])
+            else:
+                continue
+            weights.setdefault(name, []).append(filters[: SAMPLES // draws].double())
     good = list(GENERATORS)
-    for draw in weights.values():
-        kernels = torch.cat(draw)  # (many, k, k)
-        for moment in (kernels, kernels.square()):
-            for symmetry in list(good):
-                if "t" in symmetry and moment.shape[-1] != moment.shape[-2]:
-                    good.remove(symmetry)
-                    continue
-                difference = moment - act(moment, symmetry)
-                error = difference.std(0) / len(kernels) ** 0.5
-                if bool((difference.mean(0).abs() > 5 * error + 1e-12).any()):
-                    good.remove(symmetry)
+    for drawn in weights.values():
+        filters = torch.cat(drawn)  # (many, h, w)
+        few = filters[:: -(-len(filters) // PAIRS)].flatten(1)
+        for symmetry in list(good):
+            if "t" in symmetry and filters.shape[-1] != filters.shape[-2]:
+                good.remove(symmetry)
+                continue
+            p = permutation((1, *filters.shape[1:]), symmetry)
+            flat = filters.flatten(1)
+            same = all(_one_mean(moment, moment[:, p]) for moment in (flat, flat.square()))
+            if same and len(p) <= 49:
+                products = few[:, :, None] * few[:, None, :]
+                same = _one_mean(products.flatten(1), products[:, p][:, :, p].flatten(1))
+            if not same:
+                good.remove(symmetry)
     return good
+
+
+def _one_mean(values: Tensor, moved: Tensor) -> bool:
+    """Whether draws (n, k) have the same mean as the same numbers in another place, an involution.
+
+    Each pair that is exchanged gives one difference. If the means are equal, the squares of the mean differences, in
+    units of their common variance, add up to chi-square with as many degrees of freedom as there are pairs.
+    """
+    difference = values - moved
+    pairs = int((difference != 0).any(0).sum()) // 2
+    variance = float(difference.var(0).sum()) / max(1, 2 * pairs)
+    if variance < 1e-24:  # no randomness: the same numbers in both places, or not
+        return float(difference.abs().max()) < 1e-12
+    score = float(difference.mean(0).square().sum()) / 2 / (variance / len(values))
+    return score < chi2.isf(1e-7, pairs)

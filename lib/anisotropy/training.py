@@ -1,5 +1,6 @@
 """Training one network from tensors: no data loader, one recipe object, everything that is random under a generator."""
 
+import hashlib
 import math
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -58,19 +59,22 @@ class Recipe:
     stop_at_threshold: bool = False
 
     def __post_init__(self):
-        object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
-        object.__setattr__(self, "std", tuple(float(s) for s in self.std))
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(checks.number(v, f"each {name}") for v in getattr(self, name)))
+        for name in ("learning_rate", "momentum", "weight_decay", "loss_threshold", "clip_norm"):
+            value = getattr(self, name)  # as floats, so that equal recipes are filed alike
+            if not (name == "clip_norm" and value is None):
+                object.__setattr__(self, name, checks.number(value, name))
+        for name in ("epochs", "batch_size", "loss_window"):
+            object.__setattr__(self, name, checks.whole(getattr(self, name), name))
         if self.schedule not in SCHEDULES or self.dtype not in DTYPES:
             raise ValueError(
                 f"expected a schedule out of {SCHEDULES} and a dtype out of {DTYPES}, got {self.schedule!r} and "
                 f"{self.dtype!r}"
             )
-        for name in ("learning_rate", "epochs", "batch_size", "loss_window", "loss_threshold"):
-            if not checks.number(getattr(self, name), name) > 0:
+        for name in ("learning_rate", "loss_threshold"):
+            if not getattr(self, name) > 0:
                 raise ValueError(f"expected a positive {name}, got {getattr(self, name)}")
-        for name in ("epochs", "batch_size", "loss_window"):
-            if not isinstance(getattr(self, name), int):
-                raise ValueError(f"expected a whole number of {name}, got {getattr(self, name)!r}")
         if self.momentum < 0 or self.weight_decay < 0 or (self.clip_norm is not None and not self.clip_norm > 0):
             raise ValueError(
                 "expected momentum and weight_decay of at least 0 and clip_norm positive or None, got "
@@ -143,7 +147,7 @@ def train(
     """Train a network in place with stochastic gradient descent on the cross entropy, and measure it.
 
     Args:
-        network: maps (n, C, H, W) to (n, number of classes); moved to the device of the inputs.
+        network: maps (n, C, H, W) to (n, number of classes); moved to the device of the inputs, and left in eval mode.
         inputs: (n, C, H, W), resident on the device that does the work.
         labels: (n,) int64, on the same device.
         recipe: how; the default is that of the released code for D(v).
@@ -162,11 +166,8 @@ def train(
             checkpoint is that of another run.
     """
     recipe = recipe or Recipe()
-    check_data(inputs, labels, recipe)
-    check_generator(generator)
-    classes = int(labels.max()) + 1
-    if (test_inputs is None) != (test_labels is None):
-        raise ValueError("expected test_inputs and test_labels together, got one of them")
+    checks.generator(generator)
+    classes = check_sets(inputs, labels, test_inputs, test_labels, recipe)
     network.to(inputs.device, recipe.stored)
     if inputs.device.type == "cpu":  # oneDNN convolutions and pooling are faster in this layout
         network.to(memory_format=torch.channels_last)
@@ -177,12 +178,13 @@ def train(
     steps_per_epoch = math.ceil(len(labels) / recipe.batch_size)
     steps, watch = recipe.epochs * steps_per_epoch, LossWatch(recipe)
     identity = {"recipe": recipe.as_dict(), "inputs": list(inputs.shape), "numerics": NUMERICS}
+    if checkpoint is not None:
+        identity["data"] = _fingerprint(inputs, labels, generator.get_state())
     state = Checkpoint(checkpoint, identity, network=network, optimiser=optimiser, generator=generator, watch=watch)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
+    normalise = Normalisation(recipe, inputs)
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(
-            int(torch.randint(2**62, (), generator=generator))
-        )  # dropout draws from the global generators
+        _seed_globals(int(torch.randint(2**62, (), generator=generator)), devices)  # dropout draws from these
         network.train()
         begin = state.restore()
         step = begin * steps_per_epoch
@@ -194,7 +196,7 @@ def train(
                 optimiser.param_groups[0]["lr"] = recipe.rate(step, steps)
                 optimiser.zero_grad()
                 with _precision(recipe, inputs.device):
-                    scores = network(_prepare(inputs[batch], recipe))
+                    scores = network(normalise(inputs[batch]))
                     check_scores(scores, classes)
                     loss = functional.cross_entropy(scores, labels[batch])
                 loss.backward()
@@ -206,6 +208,7 @@ def train(
             if watch.end_of_epoch(losses.tolist(), [len(batch) for batch in batches]):
                 break
             state.save(epoch + 1)
+    network.eval()
     train_accuracy, train_loss = evaluate(network, inputs, labels, recipe)
     test = (math.nan, math.nan) if test_inputs is None else evaluate(network, test_inputs, test_labels, recipe)
     return watch.outcome(train_accuracy, train_loss, *test)
@@ -235,10 +238,11 @@ def evaluate(
     recipe = recipe or Recipe()
     was_training = network.training
     network.eval()
+    normalise = Normalisation(recipe, inputs)
     correct, loss = torch.zeros(2, device=inputs.device, dtype=torch.float64)
     for x, y in zip(inputs.split(batch_size), labels.split(batch_size), strict=True):
         with _precision(recipe, inputs.device):
-            scores = network(_prepare(x, recipe)).double()
+            scores = network(normalise(x)).double()
         correct += (scores.argmax(1) == y).sum()
         loss += functional.cross_entropy(scores, y, reduction="sum")
     network.train(was_training)
@@ -287,6 +291,27 @@ def check_data(inputs: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> No
         raise ValueError(f"the recipe normalises {len(recipe.mean)} channels, the inputs have {inputs.shape[1]}")
 
 
+def check_sets(inputs, labels, test_inputs, test_labels, recipe: Recipe) -> int:
+    """Return the number of classes of a training and a test set that fit each other; the latter may be None.
+
+    Raises:
+        ValueError: as from `check_data`, for either; or they differ in shape or device, or there is half a test set.
+    """
+    check_data(inputs, labels, recipe)
+    classes = int(labels.max()) + 1
+    if (test_inputs is None) != (test_labels is None):
+        raise ValueError("expected test_inputs and test_labels together, got one of them")
+    if test_inputs is None:
+        return classes
+    check_data(test_inputs, test_labels, recipe)
+    if test_inputs.shape[1:] != inputs.shape[1:] or test_inputs.device != inputs.device:
+        raise ValueError(
+            f"expected test inputs like those of training, {tuple(inputs.shape[1:])} on {inputs.device}, got "
+            f"{tuple(test_inputs.shape[1:])} on {test_inputs.device}"
+        )
+    return max(classes, int(test_labels.max()) + 1)
+
+
 def check_scores(scores: torch.Tensor, classes: int) -> None:
     """Raise ValueError unless a network returns one score per sample and class."""
     if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or scores.shape[1] < classes:
@@ -296,21 +321,40 @@ def check_scores(scores: torch.Tensor, classes: int) -> None:
         )
 
 
-def check_generator(generator: torch.Generator) -> None:
-    """Raise TypeError unless it is a generator: without one torch draws from a global state that nobody knows."""
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"expected generator=torch.Generator().manual_seed(0), say, got {checks.described(generator)}")
+class Normalisation:
+    """Takes a recipe's mean off batches (n, C, H, W) or (N, n, C, H, W) and divides by its std, in its type.
+
+    Both are on the device of the inputs from the beginning: sending them there with each batch would make it wait.
+    """
+
+    def __init__(self, recipe: Recipe, inputs: torch.Tensor):
+        self.dtype, self.scale = recipe.stored, None
+        if recipe.mean:
+            numbers = torch.tensor([recipe.mean, recipe.std], dtype=recipe.stored, device=inputs.device)
+            self.scale = numbers.view(2, -1, 1, 1)
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        """The batch as the network takes it, in the faster memory layout."""
+        batch = batch.to(self.dtype)
+        if self.scale is not None:
+            batch = (batch - self.scale[0]) / self.scale[1]
+        single = batch.device.type == "cpu" and batch.ndim == 4
+        return batch.contiguous(memory_format=torch.channels_last) if single else batch
 
 
-def _prepare(batch: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Normalise a batch and bring it into the network's dtype and the faster memory layout."""
-    batch = batch.to(recipe.stored)
-    if recipe.mean:
-        mean, std = (
-            torch.tensor(m, dtype=batch.dtype, device=batch.device).view(1, -1, 1, 1) for m in (recipe.mean, recipe.std)
-        )
-        batch = (batch - mean) / std
-    return batch.contiguous(memory_format=torch.channels_last) if batch.device.type == "cpu" else batch
+def _seed_globals(seed: int, devices: list[torch.device]) -> None:
+    """Seed torch's global generators of the CPU and of these GPUs, and of no others, whose state nobody saved."""
+    torch.default_generator.manual_seed(seed)
+    for device in devices:
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
+def _fingerprint(*tensors: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for values in tensors:
+        digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]
 
 
 def _precision(recipe: Recipe, device: torch.device):

@@ -49,7 +49,10 @@ class Worker:
 
     def _forward(self, events: queue.Queue) -> None:
         for line in self.process.stdout:
-            event = json.loads(line)
+            try:
+                event = json.loads(line)
+            except ValueError:  # killed in the middle of a line: what follows says how it ended
+                continue
             if event["event"] == "cell_done":
                 self.cells.append(event["seconds"])
             self._ended |= event["event"] in ("done", "failed")
