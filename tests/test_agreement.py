@@ -247,3 +247,19 @@ def test_what_is_said_of_the_committed_map_is_true():
     assert itself.raw < NEEDED  # the authors' map would not pass either
     values = (found.raw, found.ceiling, found.predicted, itself.raw, found.tied, itself.tied)
     assert values == pytest.approx((0.74, 0.79, 0.87, 0.75, 0.93, 0.96), abs=0.006)
+
+
+def test_errors_by_bootstrap_are_the_spread_over_samples_of_cells():
+    """Against maps that are drawn anew, with one truth: what a bootstrap of one pair says is what many pairs show."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for _ in range(60):
+        values = 0.6 + 0.4 * rng.random(150)
+        pairs.append([values + rng.normal(0, 0.05, 150) for _ in range(2)])
+    pairs = [[np.clip(one, 0, 1) for one in pair] for pair in pairs]
+    found = [agreement.compare(*pair, test_samples=TEST) for pair in pairs]
+    said = [agreement.errors(*pair, test_samples=TEST, draws=100) for pair in pairs[:10]]
+    for name in ("raw", "difference"):
+        measured = np.std([getattr(one, name) for one in found], ddof=1)
+        assert np.mean([one[name] for one in said]) == pytest.approx(measured, rel=0.45)
+    assert agreement.errors(*pairs[0], test_samples=TEST) == agreement.errors(*pairs[0], test_samples=TEST)

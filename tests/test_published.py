@@ -63,3 +63,10 @@ def test_what_is_said_of_the_published_tables_is_true():
     measured = np.flatnonzero(table.measured)
     assert list(measured[:14]) == [*range(11), 14, 18, 22]
     assert set(np.diff(measured[10:])) == {4}
+
+
+def test_a_folder_that_is_not_there_is_done_without(tmp_path):
+    assert published.where_given(published.fourier_accuracies, "") is None
+    assert published.where_given(published.fourier_accuracies, str(tmp_path / "nothing")) is None
+    with pytest.raises(FileNotFoundError, match="dft_accuracies"):
+        published.where_given(published.fourier_accuracies, str(tmp_path))  # there, and not what it should be

@@ -531,3 +531,12 @@ def test_numbers_of_a_figure_that_are_no_accuracies_are_left_out():
     assert networks["lenet"].curves[0]["index"] == [1, 3]
     assert networks["lenet"].curves[0]["mean"] == [None, 0.4]
     assert networks["lenet"].curves[0]["spread"] is None
+
+
+def test_the_claims_are_on_a_page_of_their_own():
+    """For who reads the repository where it lies: what is committed is what the committed claims give."""
+    base = paths.root() / "figures"
+    found = results.collect(base, "laptop")
+    page = (base / "laptop" / report.CLAIMS).read_text(encoding="utf-8")
+    assert page == report.claims_page("laptop", found)
+    assert page.count("\n| ") - page.count("| claim |") == sum(len(result.claims) for result in found) > 50

@@ -5,11 +5,8 @@ zero-argument callables that make a new random network each time they are called
 """
 
 import difflib
-import hashlib
 import importlib
 import inspect
-import re
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -131,24 +128,6 @@ def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module
     if not isinstance(network, nn.Module):
         raise TypeError(f"a factory must return a torch.nn.Module, got {type(network).__name__}")
     return network.eval()
-
-
-def fingerprint(make: Callable[[], nn.Module]) -> str:
-    """Hash of what a factory makes: layers and their settings, shapes of parameters and buffers, code of `forward`.
-
-    For factories of the user's own, whose results are filed under a name: a network that changes gets other files. It
-    does not see functions that `forward` calls, nor other initial weights.
-    """
-    network = build(make, 0)
-    parts = [re.sub(r" at 0x[0-9a-f]+", "", repr(network))]
-    parts += [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in network.state_dict().items()]
-    kinds = {type(module) for module in network.modules()}
-    for kind in sorted((k for k in kinds if not k.__module__.startswith("torch.nn.")), key=lambda k: k.__qualname__):
-        try:
-            parts.append(textwrap.dedent(inspect.getsource(kind.forward)))
-        except (OSError, TypeError):  # typed at a prompt, or compiled
-            parts.append(kind.__qualname__)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks, dipoles, ledger, readouts, rehearsing, symmetries
-from anisotropy.architectures import build
+from anisotropy import checks, ledger, readouts, rehearsing, symmetries, vetting
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
 from anisotropy.running import Response, Run, number
@@ -122,7 +121,7 @@ def estimate(
             f"expected a target (k, overlap) with k <= rank = {min(rank or 50, size)}, got k = {target[0]}"
         )
     point = _point(at, shape, seed)
-    fresh = _try(factory, point, seed)
+    fresh = vetting.measured(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
     if stand_in := rehearsing.stand_in("nads"):
         plain = Response(method, float(step), point, None, readout_draws, probes, chunk, dtype, str(device), seed)
@@ -251,60 +250,6 @@ def _checkpoints(most: int) -> list[int]:
     """4, 6, 8, 12, 16, 24, 32, ...: the networks after which "auto" looks at the overlap."""
     points = sorted({p for e in range(2, 32) for p in (2**e, 3 * 2 ** (e - 1)) if p < most} | {most})
     return [p for p in points if p >= min(4, most)]
-
-
-def _try(factory, point: Tensor, seed: int) -> bool:
-    """One output per image, and other weights each time; return whether two networks share nothing."""
-    networks = [build(factory, seed, index) for index in (0, 1)]
-    other = torch.randn(point.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            outputs = [network(point[None]) for network in networks]
-            again = networks[0](point[None]), networks[0](torch.stack([point, other]))
-    except (RuntimeError, IndexError, TypeError) as error:  # what torch's layers raise
-        types = {p.dtype for p in networks[0].parameters()} - {torch.float32}
-        advice = (
-            f"its weights are {', '.join(map(str, types))}: let the factory make float32; dtype=... converts them"
-            if types
-            else "give the input_shape=(C, H, W) that it was written for"
-        )
-        raise ValueError(
-            f"the network refuses an image of shape {tuple(point.shape)}: {error}. Or rather: {advice}"
-        ) from error
-    first, second = map(dipoles.scalar, outputs)
-    _check_repeatable(factory, seed, networks[0], first, *map(dipoles.scalar, again))
-    parameters = [list(network.parameters()) for network in networks]
-    if not any(p.numel() for p in parameters[0]):
-        raise ValueError("expected a network with random parameters, got one without any")
-    same = len(parameters[0]) == len(parameters[1]) and all(map(torch.equal, *parameters))
-    if torch.equal(first, second) and same:
-        raise ValueError(
-            "the factory returned the same weights twice: expected a callable that makes a freshly initialised network "
-            "each time, such as lambda: MyNetwork(), drawn by torch's generator"
-        )
-    parts = [{id(p) for p in (*n.modules(), *n.parameters(), *n.buffers())} for n in networks]
-    return not parts[0] & parts[1]
-
-
-def _check_repeatable(factory, seed: int, network: nn.Module, once: Tensor, twice: Tensor, beside: Tensor) -> None:
-    """Raise ValueError where weights, or the answer to an image, depend on more than the seed and the image."""
-    twin = build(factory, seed, 0)
-    if not all(torch.equal(p, q) for p, q in zip(network.parameters(), twin.parameters(), strict=True)):
-        raise ValueError(
-            "the factory makes other weights from the same seed: draw them from torch's default generator (as "
-            "torch.randn and nn.init do) and not from numpy, random, or a generator of your own"
-        )
-    tolerance = 1e-3 * float(torch.stack([once, twice]).abs().max()) + 1e-6
-    if float((once - twice).abs().max()) > tolerance:
-        raise ValueError(
-            "the network answers differently to the same image: expected no randomness in eval mode, such as dropout "
-            "that is always on"
-        )
-    if float((once - beside[:1]).abs().max()) > tolerance:
-        raise ValueError(
-            "the network's answer to an image depends on the others in its batch: expected each image to be answered "
-            "by itself, as batch norm with running statistics does in eval mode"
-        )
 
 
 def _point(at: str | Tensor, shape: tuple[int, int, int], seed: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from anisotropy import architectures, checks, engines, resumable, separable, stores, training
+from anisotropy import checks, engines, resumable, separable, stores, vetting
 from anisotropy.training import Recipe
 from anisotropy.units import NUMERICS, RESULTS, Job, rounded
 
@@ -171,7 +171,7 @@ def suits(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int
         ValueError: if it does not.
     """
     if getattr(factory, "spec", None) is None:
-        _try(factory, shape, classes)
+        vetting.trained(factory, shape, classes)
     made_for = getattr(factory, "input_shape", None)
     if made_for is not None and tuple(made_for) != shape:
         raise ValueError(f"the factory makes networks for images of shape {tuple(made_for)}, got images {shape}")
@@ -181,24 +181,6 @@ def suits(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int
             f"expected networks with at least {classes} outputs, one per class, got {outputs}: make the factory with "
             f"num_outputs={classes}"
         )
-
-
-def _try(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int) -> None:
-    """Let a network of the user's own answer to two images before many of them are trained."""
-    one, other = (architectures.build(factory, seed) for seed in (0, 1))
-    parts = [{id(p) for p in (*n.modules(), *n.parameters(), *n.buffers())} for n in (one, other)]
-    if parts[0] & parts[1]:
-        raise ValueError(
-            "the factory returns the same network, or parts of it, twice, and a unit would go on with the weights that "
-            "another has trained: expected a callable that makes a fresh one each time, such as lambda: MyNetwork()"
-        )
-    x = torch.zeros(2, *shape)
-    try:
-        with torch.no_grad():
-            scores = one(x)
-    except (RuntimeError, IndexError, TypeError) as error:  # what torch's layers raise
-        raise ValueError(f"the network refuses images of shape {shape}: {error}") from error
-    training.check_scores(scores, classes)
 
 
 def warn_of_divergence(dataset: xr.Dataset) -> None:
@@ -228,7 +210,7 @@ def architecture_of(factory: Callable[[], nn.Module], name: str | None) -> dict:
             "architectures.factory"
         )
     if spec is None:
-        return {"name": name, "code": architectures.fingerprint(factory)}
+        return {"name": name, "code": vetting.fingerprint(factory)}
     return dict(spec) | ({"name": name} if name else {})
 
 
