@@ -74,8 +74,8 @@ def errors(
     """Standard errors of what `compare` returns over the choice of cells, by bootstrap.
 
     Cells are drawn with replacement, as if the maps were a sample of many more frequencies; which of them are at chance
-    is not decided anew. A cell that is drawn twice ties with itself, which makes errors of ranks up to a third too large.
-    Cells that share a network, as those of `over_symmetries`, count as independent, which makes them smaller.
+    is not decided anew. A cell that is drawn twice ties with itself, which makes errors of ranks up to a third too
+    large. Cells that share a network, as those of `over_symmetries`, count as independent, which makes them smaller.
 
     Args:
         first: as for `compare`, and so are all arguments but the last two.
