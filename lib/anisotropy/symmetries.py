@@ -161,7 +161,7 @@ def _flattened_maps(network: nn.Module, x: Tensor) -> dict[str, tuple[int, int, 
     return maps
 
 
-SAMPLES, PAIRS = 65_536, 4096
+SAMPLES, PAIRS = 65_536, 1024
 """Filters of a layer that are looked at, over all networks: one weight at a time, and pairs of weights."""
 
 
