@@ -75,7 +75,7 @@ def test_numbers_are_rounded_and_never_minus_zero():
 
 def test_bounds_are_printed_as_they_are():
     assert claims.at_most("s", "r", 0.1, 0.05, digits=1).needed == "≤ 0.05"
-    assert claims.at_most("s", "r", 0.1, 1e-12, digits=3).needed == "≤ 1e-12"
+    assert claims.at_most("s", "r", 0.1, 1e-12, digits=12).needed == "≤ 1e-12"
     assert claims.at_least("s", "r", 3.0, 92.3345, digits=0).needed == "≥ 92"
     assert claims.within("s", "r", 0.0, 0, 0.05, digits=1).needed == "0.0 ± 0.05"
 

@@ -60,8 +60,8 @@ def _rounded(value: float, digits: int) -> str:
 
 def _bound(value: float, digits: int) -> str:
     """A bound as it is, or rounded to `digits` where it is no short number."""
-    short = f"{value:.2g}"
-    return short if float(short) == value and float(_rounded(value, digits)) != value else _rounded(value, digits)
+    short, fixed = f"{value:.2g}", _rounded(value, digits)
+    return short if float(short) == value and (float(fixed) != value or len(fixed) > 8) else fixed
 
 
 def over(values) -> dict[str, float | int]:
