@@ -79,13 +79,7 @@ class Source:
     @property
     def spec(self) -> dict:
         """Name, numbers of images and hash of the content: what a result is filed under, wherever the files lie."""
-        parts = [self.load(split) for split in SPLITS]
-        return {
-            "name": self.name,
-            "train": len(parts[0][1]),
-            "test": len(parts[1][1]),
-            "sha256": [fingerprint(*part) for part in parts],
-        }
+        return _spec(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +124,17 @@ class Tensors:
     @property
     def spec(self) -> dict:
         """As that of a `Source`."""
-        parts = [self.load(split) for split in SPLITS]
-        return {
-            "name": self.name,
-            "train": len(parts[0][1]),
-            "test": len(parts[1][1]),
-            "sha256": [fingerprint(*part) for part in parts],
-        }
+        return _spec(self)
+
+
+def _spec(source: "Source | Tensors") -> dict:
+    parts = [source.load(split) for split in SPLITS]
+    return {
+        "name": source.name,
+        "train": len(parts[0][1]),
+        "test": len(parts[1][1]),
+        "sha256": [fingerprint(*part) for part in parts],
+    }
 
 
 @lru_cache(maxsize=4)
