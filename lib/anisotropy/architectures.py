@@ -8,7 +8,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,8 +135,9 @@ def _plain_defaults() -> Iterator[None]:
     """Make tensors on the CPU and in float32, whatever the caller has set as torch's defaults: weights depend on it."""
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
+    usual = torch.get_default_device() == torch.device("cpu")  # a context slows down every operation in it
     try:
-        with torch.device("cpu"):
+        with nullcontext() if usual else torch.device("cpu"):
             yield
     finally:
         torch.set_default_dtype(dtype)
