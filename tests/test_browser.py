@@ -204,7 +204,7 @@ def test_own_nads_are_opened_in_the_page(look, tmp_path):
     path = mine.save(tmp_path / "mine.safetensors")
     page = look()
     page.locator("#own").set_input_files(path)
-    page.wait_for_function("document.getElementById('own-said').textContent.includes('is shown')")
+    page.locator("#own-said", has_text="is shown").wait_for()  # not by a function: the page's policy forbids eval
     assert page.locator("#map-a .side-title").inner_text() == "<b>mine</b> (mine.safetensors)"
     page.locator("#index").focus()
     page.keyboard.press("ArrowRight")
@@ -213,7 +213,7 @@ def test_own_nads_are_opened_in_the_page(look, tmp_path):
     assert f"{power(float(values[1]))} ± 10 %" in said
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:700])
     page.locator("#own").set_input_files(tmp_path / "cut.safetensors")
-    page.wait_for_function("document.getElementById('own-said').textContent.includes('damaged')")
+    page.locator("#own-said", has_text="damaged").wait_for()
     assert page.locator("#map-a .side-title").inner_text() == "<b>mine</b> (mine.safetensors)"
 
 
