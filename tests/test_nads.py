@@ -492,13 +492,36 @@ def test_networks_that_answer_to_nothing_are_named():
         nads.estimate(Deaf, (1, 4, 4), networks=4, rank=5, symmetry="none", progress=False)
 
 
+@pytest.fixture
+def handled():
+    """Set how this process handles Ctrl-C: one that a shell started in the background ignores it."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored(handled, monkeypatch):
+    handled(signal.SIG_IGN)
+    add = covariances.DenseCovariance.add
+
+    def interrupted(self, rows):
+        add(self, rows)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(covariances.DenseCovariance, "add", interrupted)
+    factory = architectures.factory("logreg", image_size=4)
+    assert nads.estimate(factory, networks=2, progress=False).networks == 2
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 @pytest.mark.parametrize("rank", [None, 5])
-def test_an_interrupt_in_the_middle_of_an_addition_leaves_a_state_to_go_on_from(tmp_path, monkeypatch, rank):
+def test_an_interrupt_in_the_middle_of_an_addition_leaves_a_state_to_go_on_from(tmp_path, monkeypatch, handled, rank):
     """Ctrl-C comes after the sum and before the count; a state of both would hold that network twice."""
     factory = architectures.factory("logreg", image_size=4)
     arguments = {"networks": 4, "symmetry": "none", "progress": False, "integrate_readout": False, "rank": rank}
     arguments["state"] = tmp_path / "state.safetensors"
     expected = nads.estimate(factory, **{**arguments, "state": None})
+    handled(signal.default_int_handler)
     kind = covariances.LowRankCovariance if rank else covariances.DenseCovariance
     add, calls = kind.add, []
 

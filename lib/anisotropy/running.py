@@ -85,18 +85,19 @@ def stream(factory, response: Response, indices: range, workers: int) -> Iterato
 
 @contextmanager
 def _held_back_interrupt() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done. Python raises it in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
+    """Let Ctrl-C wait until the block is done: in the main thread, where Python handles it, unless it is ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return
     came = []
-    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    signal.signal(signal.SIGINT, lambda *_: came.append(True))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+        signal.signal(signal.SIGINT, handler)
     if came:
-        raise KeyboardInterrupt
+        handler(signal.SIGINT, None)
 
 
 class Run:
