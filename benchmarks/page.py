@@ -254,7 +254,7 @@ def quote(folder: Path = RESULTS) -> str:
 
     tried = [row for row in rows if row["method"] == "secant" and row.get("seconds_per_network_naive_in_batches")]
     faster_so = [f"{label(r['network'])}, {factor(in_batches(r))}" for r in tried if in_batches(r) < r["factor"]]
-    better = f"Against a naive way that takes its pixels in batches, where that is quicker: {', '.join(faster_so)}."
+    better = f"\n\nAgainst a naive way that takes its pixels in batches, where that is quicker: {', '.join(faster_so)}."
     columns = {"network": label, "secants, naive → ours": secants}
     columns |= {heading: faster(method) for heading, method in zip(FASTER, METHODS, strict=True)}
     took = (
@@ -268,7 +268,7 @@ def quote(folder: Path = RESULTS) -> str:
         "totals are multiplied out, of large networks from 64 of the 1,024 pixels; ours is in bfloat16 for these; "
         "[how it was measured](benchmarks/results/README.md)):\n\n"
         + table(columns, [name for name in ORDER if (name, "secant") in by])
-        + f"\n\n{better}"
+        + (better if faster_so else "")
     )
 
 

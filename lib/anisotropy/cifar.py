@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -73,13 +73,16 @@ class Source:
             ValueError: for an unknown split, a damaged file, or a subset larger than the set.
             FileNotFoundError: if CIFAR-10 is not there and cannot be downloaded.
         """
-        images, labels = _subset(self, split, rehearsing.folder() is not None)
+        images, labels = self._kept(split)
         return images.clone(), labels.clone()  # what is kept is not the caller's to change
+
+    def _kept(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return _subset(self, split, rehearsing.folder() is not None)
 
     @property
     def spec(self) -> dict:
         """Name, numbers of images and hash of the content: what a result is filed under, wherever the files lie."""
-        return _spec(self)
+        return _spec(self.name, [self._kept(split) for split in SPLITS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +127,12 @@ class Tensors:
     @property
     def spec(self) -> dict:
         """As that of a `Source`."""
-        return _spec(self)
+        return _spec(self.name, [self.train, self.test])
 
 
-def _spec(source: "Source | Tensors") -> dict:
-    parts = [source.load(split) for split in SPLITS]
+def _spec(name: str, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> dict:
     return {
-        "name": source.name,
+        "name": name,
         "train": len(parts[0][1]),
         "test": len(parts[1][1]),
         "sha256": [fingerprint(*part) for part in parts],
@@ -317,7 +319,7 @@ def fingerprint(images: torch.Tensor, labels: torch.Tensor) -> str:
     return digest.hexdigest()[:32]
 
 
-def describe(source: Source) -> str:
+def describe(source: Source | Tensors) -> str:
     """Return one line for people: name and sizes."""
     sizes = {split: len(source.load(split)[1]) for split in SPLITS}
-    return f"{asdict(source)['name']}: {sizes['train']:,} training and {sizes['test']:,} test images"
+    return f"{source.name}: {sizes['train']:,} training and {sizes['test']:,} test images"

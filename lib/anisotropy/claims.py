@@ -48,6 +48,12 @@ class Claim:
             text += f" ± {spread}" if spread.strip("0.") else f" ± <{10**-self.digits:g}"
         return text + (f" (n = {self.n})" if self.n is not None else "")
 
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Cells of a table, as `Table.HEAD` names them."""
+        verdict = f"{self.verdict}: {self.why}" if self.why else self.verdict
+        return self.statement, self.reference, self.value, self.needed, verdict
+
     def __str__(self) -> str:
         detail = self.why if self.measured is None else f"{self.value}, needed {self.needed}"
         return f"{self.verdict}: {self.statement} [{self.reference}]: {detail}"
@@ -104,13 +110,15 @@ def _numbers(measured: float, spread: float, **bounds: float) -> tuple[float, fl
     return measured, spread
 
 
-def _claim(statement, reference, needed, measured, spread, n, digits, holds, fails) -> Claim:
+def _claim(statement, reference, needed, measured, spread, n, digits, margin) -> Claim:
+    """Claim whose measured value is `margin` on the right side of its bound."""
+    half = _interval(spread, n)
     if math.isnan(measured):
         verdict, why = FAILS, "the measurement is not a number"
     elif n == 1:
         verdict, why = UNDECIDED, "one measurement does not tell its spread"
     else:
-        verdict, why = (HOLDS if holds else FAILS if fails else UNDECIDED), ""
+        verdict, why = (HOLDS if margin >= half else FAILS if margin < -half else UNDECIDED), ""
     return Claim(statement, reference, needed, measured, spread, n, digits, verdict, why)
 
 
@@ -139,9 +147,7 @@ def at_least(
         ValueError: a measured value that is no number, a bound or spread that is not finite, or a negative spread.
     """
     m, s = _numbers(measured, spread, bound=bound)
-    half = _interval(s, n)
-    needed = f"≥ {_bound(bound, digits)}"
-    return _claim(statement, reference, needed, m, s, n, digits, m - half >= bound, m + half < bound)
+    return _claim(statement, reference, f"≥ {_bound(bound, digits)}", m, s, n, digits, m - bound)
 
 
 def at_most(
@@ -160,9 +166,7 @@ def at_most(
         ValueError: a bound or spread that is not finite, or a negative spread.
     """
     m, s = _numbers(measured, spread, bound=bound)
-    half = _interval(s, n)
-    needed = f"≤ {_bound(bound, digits)}"
-    return _claim(statement, reference, needed, m, s, n, digits, m + half <= bound, m - half > bound)
+    return _claim(statement, reference, f"≤ {_bound(bound, digits)}", m, s, n, digits, bound - m)
 
 
 def within(
@@ -185,8 +189,7 @@ def within(
     if tolerance < 0:
         raise ValueError(f"expected tolerance >= 0, got {tolerance}")
     needed = f"{_bound(expected, digits)} ± {_bound(tolerance, digits)}"
-    gap, half = abs(m - expected), _interval(s, n)
-    return _claim(statement, reference, needed, m, s, n, digits, gap + half <= tolerance, gap - half > tolerance)
+    return _claim(statement, reference, needed, m, s, n, digits, tolerance - abs(m - expected))
 
 
 def undecided(statement: str, reference: str, why: str) -> Claim:
@@ -221,12 +224,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.claims)
 
-    def _rows(self) -> list[tuple[str, ...]]:
-        rows = [(c.statement, c.reference, c.value, c.needed, c.verdict) for c in self.claims]
-        return [(*r[:-1], f"{r[-1]}: {c.why}" if c.why else r[-1]) for r, c in zip(rows, self.claims, strict=True)]
-
     def __str__(self) -> str:
-        wrapped = [[textwrap.wrap(cell, 48) or [""] for cell in row] for row in [self.HEAD, *self._rows()]]
+        rows = [self.HEAD, *(claim.row for claim in self.claims)]
+        wrapped = [[textwrap.wrap(cell, 48) or [""] for cell in row] for row in rows]
         widths = [max(len(line) for row in wrapped for line in row[i]) for i in range(len(self.HEAD))]
         lines = []
         for number, row in enumerate(wrapped):
@@ -244,7 +244,7 @@ class Table:
             style = ' style="text-align: left"'
             return "<tr>" + "".join(f"<{tag}{style}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
 
-        body = "".join(row(cells, "td") for cells in self._rows())
+        body = "".join(row(cells, "td") for cells in (c.row for c in self.claims))
         return f"<table><thead>{row(self.HEAD, 'th')}</thead><tbody>{body}</tbody></table>"
 
     def verdicts(self) -> str:

@@ -42,6 +42,14 @@ class _Sums:
         """Group of the next network."""
         return sum(self.counts) % len(self.counts)
 
+    def _check(self) -> None:
+        """Raise ValueError where nothing was ever answered: such a covariance has no directions."""
+        if not bool(self.sums.any()):
+            raise ValueError(
+                "every response is zero: expected networks whose output depends on the image. Does one end in a "
+                "softmax over one output, or are its activations saturated at this step?"
+            )
+
     def state(self) -> dict[str, Tensor]:
         """Everything to go on from, as tensors."""
         return {"sums": self.sums, "counts": torch.tensor(self.counts)}
@@ -81,6 +89,7 @@ class DenseCovariance(_Sums):
 
     def eigen(self, parts: slice = slice(None)) -> Eigen:
         """Eigendecomposition of the mean over some groups."""
+        self._check()
         values, vectors = torch.linalg.eigh(self.covariance(parts))
         return Eigen(values.flip(0).clamp(min=0), vectors.T.flip(0).contiguous())
 
@@ -158,8 +167,6 @@ class LowRankCovariance(_Sums):
             return sum(others, first.double()) * scale
 
         norm = math.sqrt(sum(float(mean(block).square().sum()) for block in blocks))
-        if not norm:
-            raise ValueError("every response is zero: expected networks whose output depends on the image")
         shift = torch.finfo(torch.float32).eps * norm * 1e-2
 
         def shifted(block: slice) -> Tensor:  # C + shift I is positive definite: noise near 0 cannot turn negative
@@ -173,6 +180,7 @@ class LowRankCovariance(_Sums):
 
     def eigen(self, parts: slice = slice(None)) -> Eigen:
         """Leading `rank` eigenvalues and eigenvectors of the sketched mean over some groups."""
+        self._check()
         factor = self.factor(parts)
         values, vectors = torch.linalg.eigh(sum(f.T @ f for _, f in factor()))
         order = torch.arange(len(values) - 1, max(-1, len(values) - 1 - self.rank), -1)

@@ -183,9 +183,8 @@ def random(count: int, shape: tuple[int, ...], *, generator: torch.Generator) ->
         ValueError: if the count is no whole number of at least 0.
     """
     count = checks.whole(count, "count", 0)
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"expected generator=torch.Generator().manual_seed(0), say, got {checks.described(generator)}")
-    draws = torch.randn(count, *shape, generator=generator, device=generator.device, dtype=torch.float64)
+    home = checks.generator(generator).device
+    draws = torch.randn(count, *shape, generator=generator, device=home, dtype=torch.float64)
     return draws / draws.flatten(1).norm(dim=1).view(-1, *[1] * len(shape))
 
 

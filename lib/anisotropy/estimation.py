@@ -116,10 +116,9 @@ def estimate(
             f"expected a step of at least {least:.2g} in {dtype}, got {step:g}: smaller ones measure how activations "
             'are rounded. Take dtype float32, a larger step, or method="gradient"'
         )
-    if (rank is not None or size > DENSE_LIMIT) and networks == "auto" and target[0] > min(rank or 50, size):
-        raise ValueError(
-            f"expected a target (k, overlap) with k <= rank = {min(rank or 50, size)}, got k = {target[0]}"
-        )
+    kept = min(rank or 50, size) if rank is not None or size > DENSE_LIMIT else None  # None: the whole covariance
+    if kept is not None and networks == "auto" and target[0] > kept:
+        raise ValueError(f"expected a target (k, overlap) with k <= rank = {kept}, got k = {target[0]}")
     point = _point(at, shape, seed)
     fresh = vetting.measured(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
@@ -127,8 +126,7 @@ def estimate(
         plain = Response(method, float(step), point, None, readout_draws, probes, chunk, dtype, str(device), seed)
         most = max_networks if networks == "auto" else networks
         goals = _checkpoints(most) if networks == "auto" else []
-        low_rank = min(rank or 50, size) if rank is not None or size > DENSE_LIMIT else None
-        return stand_in(factory, plain, averaged, most, goals, low_rank, workers, Path(state) if state else None)
+        return stand_in(factory, plain, averaged, most, goals, kept, workers, Path(state) if state else None)
     response = Response(
         method=method,
         step=float(step),
@@ -158,11 +156,8 @@ def estimate(
             raise ValueError(
                 f"expected symmetries without a transposition for images of shape {shape}, got {symmetry!r}"
             )
-    low_rank = rank is not None or size > DENSE_LIMIT
     covariance = (
-        LowRankCovariance(shape, group, rank=min(rank or 50, size), seed=seed)
-        if low_rank
-        else DenseCovariance(shape, group)
+        DenseCovariance(shape, group) if kept is None else LowRankCovariance(shape, group, rank=kept, seed=seed)
     )
     settings = {
         "architecture": getattr(factory, "spec", {"name": getattr(factory, "__qualname__", type(factory).__name__)}),
@@ -176,7 +171,7 @@ def estimate(
         "probes": probes if method == "mixed" else None,
         "seed": seed,
         "dtype": str(dtype).removeprefix("torch."),
-        "rank": covariance.rank if low_rank else None,
+        "rank": kept,
         "torch": torch.__version__,
     }
     run = Run(covariance, response, settings, Path(state) if state else None)
@@ -217,11 +212,6 @@ def estimate(
 def _finish(run: Run, settings: dict[str, Any]) -> Nads:
     covariance, count = run.covariance, run.count
     eigen = covariance.eigen()
-    if not float(eigen.eigenvalues[0]) > 0:
-        raise ValueError(
-            "every response is zero: expected networks whose output depends on the image. Does one end in a softmax "
-            "over one output, or are its activations saturated at this step?"
-        )
     largest = eigen.directions.abs().argmax(1, keepdim=True)
     directions = eigen.directions * eigen.directions.gather(1, largest).sign()
     errors, halves, plain = None, {}, {}

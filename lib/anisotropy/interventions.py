@@ -214,11 +214,8 @@ def rotate(images: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     """
     _check_images(images)
     sizes = (images[0, 0].numel(), images[0].numel())
-    if (
-        checks.tensor(rotation, "a rotation").ndim != 2
-        or rotation.shape[0] != rotation.shape[1]
-        or len(rotation) not in sizes
-    ):
+    checks.tensor(rotation, "a rotation")
+    if rotation.ndim != 2 or rotation.shape[0] != rotation.shape[1] or len(rotation) not in sizes:
         raise ValueError(
             f"expected a square matrix of {sizes[0]} or {sizes[1]} rows for these images, got {tuple(rotation.shape)}"
         )

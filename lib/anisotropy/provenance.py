@@ -90,7 +90,7 @@ def _memory() -> float | None:
         return None
 
 
-def fingerprint(*parts: bytes | str) -> str:
+def fingerprint(*parts: bytes | memoryview | str) -> str:
     """SHA-256 of the parts, each delimited by its length so that no two lists of parts look alike."""
     digest = hashlib.sha256()
     for part in parts:

@@ -111,9 +111,7 @@ def verdicts(found: list[Result]) -> str:
             "|---|---|---|---|---|",
         ]
         for claim in result.claims:
-            verdict = f"{claim.verdict}: {claim.why}" if claim.why else claim.verdict
-            cells = (claim.statement, claim.reference, claim.value, claim.needed, verdict)
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in claim.row) + " |")
         lines.append("")
     return "\n".join(lines)
 

@@ -165,7 +165,9 @@ SAMPLES, PAIRS = 65_536, 1024
 """Filters of a layer that are looked at, over all networks: one weight at a time, and pairs of weights."""
 
 
-def _exchangeable(make: Callable[[], nn.Module], maps: dict[str, tuple[int, int, int]], seed: int, draws: int):
+def _exchangeable(
+    make: Callable[[], nn.Module], maps: dict[str, tuple[int, int, int]], seed: int, draws: int
+) -> list[str]:
     """Symmetries that exchange no weights whose distributions a test tells apart.
 
     Filters are convolution kernels and, of the linear layers in `maps`, the weights of one output and channel. Of

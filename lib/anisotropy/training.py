@@ -1,6 +1,5 @@
 """Training one network from tensors: no data loader, one recipe object, everything that is random under a generator."""
 
-import hashlib
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from anisotropy import checks
+from anisotropy import checks, provenance
 from anisotropy.checkpoints import Checkpoint
 from anisotropy.recipes import Recipe
 
@@ -91,7 +90,7 @@ def train(
     steps, watch = recipe.epochs * steps_per_epoch, LossWatch(recipe)
     identity = {"recipe": recipe.as_dict(), "inputs": list(inputs.shape), "numerics": NUMERICS}
     if checkpoint is not None:
-        identity["data"] = _fingerprint(inputs, labels, generator.get_state())
+        identity["data"] = provenance.fingerprint(*map(_content, (inputs, labels, generator.get_state())))
     state = Checkpoint(checkpoint, identity, network=network, optimiser=optimiser, generator=generator, watch=watch)
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     normalise = Normalisation(recipe, inputs)
@@ -262,11 +261,9 @@ def _seed_globals(seed: int, devices: list[torch.device]) -> None:
             torch.cuda.manual_seed(seed)
 
 
-def _fingerprint(*tensors: torch.Tensor) -> str:
-    digest = hashlib.sha256()
-    for values in tensors:
-        digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()[:32]
+def _content(values: torch.Tensor) -> memoryview:
+    """Bytes of a tensor, not copied where it lies on the CPU."""
+    return memoryview(values.detach().cpu().contiguous().numpy()).cast("B")
 
 
 def _precision(recipe: Recipe, device: torch.device):

@@ -1,6 +1,5 @@
 """Networks of the reader's own, tried before they are measured or trained: what would give wrong numbers is refused."""
 
-import hashlib
 import inspect
 import re
 import textwrap
@@ -9,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from anisotropy import dipoles, training
+from anisotropy import dipoles, provenance, training
 from anisotropy.architectures import build
 
 
@@ -125,4 +124,4 @@ def fingerprint(make: Callable[[], nn.Module]) -> str:
             parts.append(textwrap.dedent(inspect.getsource(kind.forward)))
         except (OSError, TypeError):  # typed at a prompt, or compiled
             parts.append(kind.__qualname__)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return provenance.fingerprint(*parts)[:16]
