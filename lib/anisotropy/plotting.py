@@ -122,7 +122,7 @@ def accuracy_map(ax: Axes, accuracies, frequencies=None) -> Axes:
     ax.imshow(100 * picture, cmap="magma", vmin=50, vmax=100)
     if frequencies is None:
         return _bare(ax)
-    if len(frequencies) not in picture.shape or picture.shape[0] != picture.shape[1]:
+    if picture.shape != (len(frequencies), len(frequencies)):
         raise ValueError(f"expected one frequency for each of {picture.shape} rows and columns, got {len(frequencies)}")
     places = [i for i, k in enumerate(frequencies) if k % 8 == 0]
     names = [f"{frequencies[i]:d}" for i in places]

@@ -186,16 +186,18 @@ def _exchangeable(
     good = list(GENERATORS)
     for drawn in weights.values():
         filters = torch.cat(drawn)  # (many, h, w)
-        few = filters[:: -(-len(filters) // PAIRS)].flatten(1)
+        flat = filters.flatten(1)
+        moments, products = (flat, flat.square()), None
+        if flat.shape[1] <= 49:
+            few = flat[:: -(-len(flat) // PAIRS)]
+            products = few[:, :, None] * few[:, None, :]
         for symmetry in list(good):
             if "t" in symmetry and filters.shape[-1] != filters.shape[-2]:
                 good.remove(symmetry)
                 continue
             p = permutation((1, *filters.shape[1:]), symmetry)
-            flat = filters.flatten(1)
-            same = all(_one_mean(moment, moment[:, p]) for moment in (flat, flat.square()))
-            if same and len(p) <= 49:
-                products = few[:, :, None] * few[:, None, :]
+            same = all(_one_mean(moment, moment[:, p]) for moment in moments)
+            if same and products is not None:
                 same = _one_mean(products.flatten(1), products[:, p][:, :, p].flatten(1))
             if not same:
                 good.remove(symmetry)
