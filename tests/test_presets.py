@@ -215,3 +215,27 @@ def test_every_preset_file_of_the_repository_is_accepted():
         head = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
         assert len(head) >= 3, f"{file.name}: expected comments: purpose, hardware and minutes, number, deviations"
         assert any("minute" in line.lower() or "hour" in line for line in head), f"{file}: how long does it take?"
+
+
+@pytest.mark.parametrize(
+    ("assignments", "folder"),
+    [
+        ([], ""),
+        (["device=cuda", "engine=local:16", "workers=8", "store=/tmp/x"], ""),
+        (["seed=1"], "seed=1"),
+        (["sigma=0.5", "device=cuda", "seed=1"], "seed=1,sigma=0.5"),
+        (["seed = 1"], "seed=1"),
+        (["rate=1e-3"], "rate=0.001"),
+    ],
+)
+def test_results_under_changed_parameters_have_a_folder_that_says_so(assignments, folder):
+    assert presets.folder_of(assignments) == folder
+
+
+def test_folders_of_different_changes_differ_and_stay_inside():
+    texts = ["networks=['lenet']", "networks=['lenet', 'vgg11']", "word=../../x", "word=x", "word=X", "word=" + 99 * "a"]
+    found = [presets.folder_of([text]) for text in [*texts, "word=" + 98 * "a"]]
+    assert len(set(found)) == len(found)
+    assert all("/" not in name and name[:1].isalpha() and len(name) < 80 for name in found)
+    with pytest.raises(ParameterError, match="expected name=value"):
+        presets.folder_of(["seed"])

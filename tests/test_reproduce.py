@@ -197,6 +197,26 @@ def test_a_failure_keeps_the_last_good_result(project):
     assert project.run()[0] == {"01_one": "skipped"}
 
 
+def test_a_trial_with_changed_parameters_leaves_the_presets_results_alone(project, monkeypatch):
+    project.figure("01_one")
+    monkeypatch.setenv("ANISOTROPY_OUTPUT", str(project.output))
+    folders = {"folder": project.notebooks, "params": project.params}
+
+    def run(*assignments):
+        stream = io.StringIO()
+        return reproduce.reproduce(assignments=assignments, **folders, stream=stream), stream.getvalue()
+
+    run()
+    kept = {path: path.read_bytes() for path in project.output.rglob("*") if path.is_file()}
+    outcome, said = run("rate=0.01")
+    assert outcome == {"01_one": "done"}
+    trial = project.output / "set" / "rate=0.01"
+    assert f"results go to {trial}" in said
+    assert json.loads((trial / "quick" / "01_one" / "claims.json").read_text())["claims"][0]["verdict"] == "fails"
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert run()[0] == run("rate=0.01")[0] == {"01_one": "skipped"}
+
+
 def test_command_line_codes(project):
     project.write("01_one", "print(1)")
     project.write("02_fails", "1 / 0")

@@ -56,6 +56,11 @@ def output() -> Path:
     return resolve(chosen) if chosen else root() / "figures"
 
 
+def changed(name: str) -> Path:
+    """Folder for results under changed parameters, which has one folder per preset; see `presets.folder_of`."""
+    return output() / "set" / name
+
+
 def figures(preset: str, notebook: str) -> Path:
     """Folder of one notebook's pictures, numbers and passports, `figures/<preset>/<notebook>/` (not created)."""
     return output() / plain_name(preset, "preset name") / plain_name(notebook, "notebook name")

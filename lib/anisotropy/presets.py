@@ -7,7 +7,9 @@ names and types stops the run before a kernel starts: papermill by itself only w
 
 import ast
 import difflib
+import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from anisotropy import paths, strictyaml
 from anisotropy.declarations import ParameterError, declared, nearest
 
 QUICK = "quick"
+WHERE = frozenset({"data", "device", "engine", "published", "states", "store", "workers"})
+"""Parameters that say where a notebook computes and where its files lie, not what it computes."""
 _INJECTED = "# Parameters"  # papermill's first line of the cell that it injects
 
 
@@ -160,6 +164,24 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             found[name] = literal
     return found
+
+
+def folder_of(assignments: Iterable[str]) -> str:
+    """Name of the folder for results under changed parameters; "" where the changes only say where to compute.
+
+    Results of a preset under its name are always those of its parameters, and a trial does not write over them.
+
+    Example:
+        >>> folder_of(["sigma=0.5", "seed=1", "device=cuda"])
+        'seed=1,sigma=0.5'
+
+    Raises:
+        ParameterError: as for `parse`.
+    """
+    changes = sorted((name, value) for name, value in parse(assignments).items() if name not in WHERE)
+    exact = ",".join(f"{name}={value if isinstance(value, str) else repr(value)}" for name, value in changes)
+    plain = re.sub(r"[^\w.+=,-]+", "-", exact, flags=re.ASCII).strip("-")[:60]
+    return plain if plain == exact else f"{plain}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
 
 
 def override(parameters: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

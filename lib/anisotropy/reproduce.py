@@ -48,7 +48,8 @@ def reproduce(
         only: notebooks to run, with those they come after; all of them where empty.
         assignments: `name=value` texts that change parameters.
         jobs: notebooks at the same time.
-        output: folder for `<preset>/<notebook>/`; `figures/` of the repository if None.
+        output: folder for `<preset>/<notebook>/`; if None, `figures/` of the repository, or a folder of its own under
+            `figures/set/` where `assignments` change what is computed, so that a preset's results stay.
         force: run also what is done with the same inputs.
         dry_run: say what would be done, and do nothing.
         rehearse: in a dry run, execute what no run with these parameters has measured without its expensive parts.
@@ -66,7 +67,7 @@ def reproduce(
         ParameterError: a parameter at fault; nothing was started.
     """
     stream = stream or sys.stdout
-    base = Path(output).absolute() if output else paths.output()
+    base = folder_of(output, assignments)
     folder = Path(folder or paths.notebooks()).absolute()
     params = (
         Path(params).absolute() if params else Path(os.environ.get(paths.PARAMS_VARIABLE, folder.parent / "params"))
@@ -78,6 +79,8 @@ def reproduce(
     if tflops is not None and not 0 < tflops < float("inf"):
         raise PlanError(f"--tflops {tflops:g}: expected a positive number of 10^12 operations a second")
     steps, notes = records.select(preset, list(only), list(assignments), folder=folder, params=params, output=base)
+    if not output and base != paths.output():
+        notes = [*notes, f"results go to {base}: those of the preset itself stay"]
     for step in steps:
         step.stale = step.stale or ("--force" if force else "")
     if dry_run:
@@ -92,6 +95,14 @@ def reproduce(
                 locks.enter_context(lock(step.folder))
                 files.clean(step.folder)  # what a killed run left half-written; under the lock, nobody else writes here
         return _run(steps, notes, jobs, environment, timeout, stream)
+
+
+def folder_of(output: Path | None, assignments: Sequence[str]) -> Path:
+    """Folder of `<preset>/<notebook>/` of a run with these arguments, see `reproduce`."""
+    if output:
+        return Path(output).absolute()
+    changed = presets.folder_of(assignments)
+    return paths.changed(changed) if changed else paths.output()
 
 
 def _environment(base: Path, folder: Path, params: Path, jobs: int) -> dict[str, str]:
@@ -251,7 +262,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--preset", default=presets.QUICK, metavar="P", help="quick (default), laptop or paper")
     add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="these notebooks and what they need")
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", dest="assignments",
-        help="change a parameter in each selected notebook that has it")  # fmt: skip
+        help="change a parameter in each selected notebook that has it; results go to figures/set/")  # fmt: skip
     add("--jobs", type=int, default=1, metavar="N", help="notebooks at the same time (default 1)")
     add("--output", type=Path, metavar="DIR", help="folder for <preset>/<notebook>/ (default figures/)")
     add("--force", action="store_true", help="run also what is done with the same inputs")
@@ -280,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options |= {"dry_run": options["dry_run"] or listed, "rehearse": options["dry_run"] and not listed}
     preset, report_wanted = options.pop("preset"), not (options.pop("no_report") or options["dry_run"])
     try:
+        options["output"] = folder_of(options["output"], options["assignments"])
         outcome = reproduce(preset, options.pop("only"), options.pop("assignments"), **options)
         if report_wanted:
             from anisotropy import report  # here, because it takes seconds to import and the rest does not need it
