@@ -152,7 +152,7 @@ CASES = {
     # sweeps
     "directions as an array": (sweep(rows=BASIS[:3].numpy()), "as a torch.Tensor, got ndarray .*torch.as_tensor"),
     "NADs as directions": (sweep(rows=MINE), "got an object of type Nads; pass its .directions"),
-    "a Fourier basis as directions": (sweep(rows=FOURIER), r"pass its .vectors\[:, None\]"),
+    "a Fourier basis as directions": (sweep(rows=FOURIER), r"pass its .pictures\(\)"),
     "NaN in a direction": (sweep(rows=torch.cat([BASIS[:1], BASIS[:1] * NAN])), "number 1 has norm nan"),
     "one output": (sweep(NET), "at least 2 outputs, one per class, got 1: .*num_outputs=2"),
     "one output of one's own": (sweep(linear(), name="one"), "expected a network that returns .*2 outputs"),
@@ -218,6 +218,20 @@ CASES = {
         "fractions .*divide by 100",
     ),
     "an index too large": (lambda _: plotting.gallery({"a": BASIS}, [100]), r"indices \[100\], got Tensor"),
+    "many directions drawn": (
+        lambda _: plotting.direction(plt.gca(), BASIS),
+        r"one direction of shape .*\(64, 1, 8, 8",
+    ),
+    "a map of three": (
+        lambda _: plotting.accuracy_map(plt.gca(), np.ones((3, 8, 8))),
+        r"\(H, W\), got shape \(3, 8, 8",
+    ),
+    "no colour": (lambda _: FOURIER.pictures((0, 0, 0)), "one finite number per channel, not all of them 0"),
+    "a colour of NaN": (lambda _: FOURIER.pictures((1, NAN)), "one finite number per channel"),
+    "carriers of two channels": (
+        lambda _: interventions.carriers(FOURIER.pictures((1, 1)), 0, classes=2, channels=3),
+        r"\(K, 1, H, W\) or \(K, 3, H, W\) .*got \(64, 2, 8, 8",
+    ),
     "an empty gallery": (lambda _: plotting.gallery({}, [1]), "at least one network"),
     "a gallery of NADs": (lambda _: plotting.gallery({"a": MINE}, [1]), "'a' as an array"),
     "axes saved": (save(plt.gca), "matplotlib Figure, got .*Axes; an Axes has its .figure"),

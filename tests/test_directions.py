@@ -116,3 +116,16 @@ def test_complete_keeps_the_rows_and_adds_an_orthonormal_rest():
         directions.complete(2 * full)
     with pytest.raises(ValueError, match="K <= D"):
         directions.complete(full.T[:, :3])
+
+
+def test_pictures_of_orthogonal_colours_are_a_basis():
+    basis = directions.fourier(4, 3)
+    assert torch.equal(basis.pictures()[:, 0], basis.vectors)
+    colours = [(1, 1, 1), (1, -1, 0), (1, 1, -2)]
+    rows = torch.cat([basis.pictures(colour) for colour in colours]).flatten(1)
+    assert rows.shape == (36, 36)
+    assert torch.allclose(rows @ rows.T, torch.eye(36, dtype=torch.float64), atol=1e-12)
+    red_green = basis.pictures((2.0, -2.0, 0.0))[5]
+    assert torch.allclose(red_green[0], basis.vectors[5] / 2**0.5)
+    assert torch.equal(red_green[1], -red_green[0])
+    assert not red_green[2].any()

@@ -31,6 +31,28 @@ def test_no_two_classes_share_a_carrier(classes, channels):
     assert bool(((others.abs() < 1e-9) | ((others + 1).abs() < 1e-9)).all())  # orthogonal or opposite
 
 
+@pytest.mark.parametrize(("classes", "channels"), [(10, 3), (7, 2), (2, 1)])
+def test_a_basis_of_colour_pictures_has_two_classes_in_each_direction(classes, channels):
+    size = channels * 64
+    basis = interventions.random_rotation(size, generator=GENERATOR).view(size, channels, 8, 8)
+    pictures = interventions.carriers(basis, 4, classes=classes, channels=channels)
+    for t in range(classes):
+        assert torch.equal(pictures[t], (1 if t % 2 else -1) * basis[4 + t // 2])
+    images, labels = IMAGES[:, :channels], LABELS % classes
+    changed, _ = interventions.poison(images, labels, basis, 4, 0.05, classes=classes)
+    before, after = (x.flatten(1) @ basis.flatten(1).T for x in (images, changed))
+    for image, label in enumerate(labels.tolist()):
+        before[image, 4 + label // 2] = 0.05 if label % 2 else -0.05
+    assert torch.allclose(after, before, atol=1e-12)
+
+
+def test_grey_directions_in_every_channel_are_coded_as_before():
+    assert torch.equal(
+        interventions.carriers(BASIS, 2, classes=6, channels=1)[:, 0],
+        torch.stack([(1 if t % 2 else -1) * BASIS[2 + t // 2, 0] for t in range(6)]),
+    )
+
+
 def test_poison_changes_exactly_its_carriers_coefficient():
     changed, pictures = interventions.poison(IMAGES, LABELS, BASIS, 4, 0.05)
     before, after = coefficients(IMAGES), coefficients(changed)

@@ -305,7 +305,7 @@ def test_large_images_take_little_memory():
     factory = architectures.factory("torchvision:resnet18", in_channels=3, image_size=96)
     found = nads.estimate(factory, networks=3, method="gradient", readout_draws=4, rank=5)
     assert found.directions.shape == (5, 3, 96, 96)
-    assert found.settings["symmetry"] == ["", "t"]
+    assert found.settings["symmetry"] == ["", "t", "c"]
 
 
 def test_overlap_and_energy():

@@ -233,7 +233,14 @@ def test_results_under_changed_parameters_have_a_folder_that_says_so(assignments
 
 
 def test_folders_of_different_changes_differ_and_stay_inside():
-    texts = ["networks=['lenet']", "networks=['lenet', 'vgg11']", "word=../../x", "word=x", "word=X", "word=" + 99 * "a"]
+    texts = [
+        "networks=['lenet']",
+        "networks=['lenet', 'vgg11']",
+        "word=../../x",
+        "word=x",
+        "word=X",
+        "word=" + 99 * "a",
+    ]
     found = [presets.folder_of([text]) for text in [*texts, "word=" + 98 * "a"]]
     assert len(set(found)) == len(found)
     assert all("/" not in name and name[:1].isalpha() and len(name) < 80 for name in found)

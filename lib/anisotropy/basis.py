@@ -26,7 +26,7 @@ class Nads:
         split_half: k -> overlap of the top-k subspaces of two halves of the networks. The whole estimate is closer to
             the truth than its halves are to each other: see `expected_overlap`.
         plain_networks: k -> number of networks that plain sampling of s s^T would need to know the top-k subspace as
-            well, at least (`subspaces.plain_networks`).
+            well, at least (`subspaces.plain_networks`); where channels are alike, k is a multiple of their number.
         curve: (networks, seconds, overlap of the halves at the target's k) as the estimate grew, where recorded.
         settings: arguments, evaluation point, verified symmetries, read-out, versions, time.
     """

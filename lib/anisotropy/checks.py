@@ -45,7 +45,7 @@ def tensor(value: Any, what: str) -> "torch.Tensor":
     if isinstance(getattr(value, "directions", None), torch.Tensor):  # Nads
         advice = "pass its .directions"
     elif isinstance(getattr(value, "vectors", None), torch.Tensor):  # FourierBasis
-        advice = "pass its .vectors[:, None]"
+        advice = "pass its .pictures()"
     else:
         advice = "torch.as_tensor makes one of an array or a list of numbers"
     raise TypeError(f"expected {what} as a torch.Tensor, got {described(value)}; {advice}")

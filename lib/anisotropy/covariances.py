@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anisotropy import symmetries
+from anisotropy import channels, symmetries
 
 BLOCK = 4096
 """Rows of a sketch that are in float64 at a time."""
@@ -30,13 +30,36 @@ class Eigen:
 class _Sums:
     """Sums over networks dealt to groups in turn, and their state.
 
+    Where `channels.ALIKE` is in the group, C = I_C (x) B, and it is B (H W, H W) that is summed.
+
     Attributes:
+        shape: (C, H, W).
+        group: grid symmetries to average over.
+        alike: channels that have the block B; 1 where C itself is summed.
+        grid: (C / alike, H, W), pictures of the rows that are summed.
         sums: (groups, ...), what each group adds up.
         counts: networks in each group.
     """
 
     sums: Tensor
     counts: list[int]
+
+    def __init__(self, shape: tuple[int, int, int], group: tuple[str, ...]):
+        self.shape = shape
+        self.group = tuple(g for g in group if g != channels.ALIKE)
+        self.alike = shape[0] if channels.ALIKE in group else 1
+        self.grid = (shape[0] // self.alike, *shape[1:])
+
+    def _summed(self, rows: Tensor) -> Tensor:
+        """Rows (R, D) of a network as those that are summed; the mean over channels is taken by their length."""
+        return rows.reshape(len(rows) * self.alike, -1) / math.sqrt(self.alike) if self.alike > 1 else rows
+
+    def _coloured(self, eigen: "Eigen") -> "Eigen":
+        """Eigenvectors of C from those of what is summed: each in every colour, grey first."""
+        if self.alike == 1:
+            return eigen
+        directions = torch.einsum("ac,kp->kacp", channels.colours(self.alike).to(eigen.directions), eigen.directions)
+        return Eigen(eigen.eigenvalues.repeat_interleave(self.alike), directions.flatten(2).flatten(0, 1))
 
     def _next(self) -> int:
         """Group of the next network."""
@@ -65,33 +88,37 @@ class DenseCovariance(_Sums):
 
     Args:
         shape: (C, H, W).
-        group: grid symmetries to average over.
+        group: grid symmetries to average over, and `channels.ALIKE` where it holds.
         parts: groups of networks; more give better error bars and take D x D numbers each.
     """
 
     def __init__(self, shape: tuple[int, int, int], group: tuple[str, ...] = ("",), parts: int = 8):
-        size = shape[0] * shape[1] * shape[2]
-        self.shape, self.group = shape, group
+        super().__init__(shape, group)
+        size = math.prod(self.grid)
         self.sums = torch.zeros(parts, size, size, dtype=torch.float64)
         self.counts = [0] * parts
 
     def add(self, rows: Tensor) -> None:
         """Add the rows (R, D) of the next network."""
         part = self._next()
-        rows = rows.to(self.sums.device, torch.float64)
+        rows = self._summed(rows.to(self.sums.device, torch.float64))
         self.sums[part].addmm_(rows.T, rows)
         self.counts[part] += 1
 
-    def covariance(self, parts: slice = slice(None)) -> Tensor:
-        """Mean over the networks of some groups: all, or a half by slice(0, None, 2) and slice(1, None, 2)."""
+    def _mean(self, parts: slice = slice(None)) -> Tensor:
         total = self.sums[parts].sum(0) / max(1, sum(self.counts[parts]))
-        return symmetries.average(total, self.shape, self.group)
+        return symmetries.average(total, self.grid, self.group)
+
+    def covariance(self, parts: slice = slice(None)) -> Tensor:
+        """Mean (D, D) over the networks of some groups: all, or a half by slice(0, None, 2) and slice(1, None, 2)."""
+        mean = self._mean(parts)
+        return torch.kron(torch.eye(self.alike).to(mean), mean) if self.alike > 1 else mean
 
     def eigen(self, parts: slice = slice(None)) -> Eigen:
         """Eigendecomposition of the mean over some groups."""
         self._check()
-        values, vectors = torch.linalg.eigh(self.covariance(parts))
-        return Eigen(values.flip(0).clamp(min=0), vectors.T.flip(0).contiguous())
+        values, vectors = torch.linalg.eigh(self._mean(parts))
+        return self._coloured(Eigen(values.flip(0).clamp(min=0), vectors.T.flip(0).contiguous()))
 
     def spread(self, directions: Tensor) -> Tensor:
         """Variance (D, D) of each entry u_i^T C u_j of the mean, from the spread of the groups about it.
@@ -100,12 +127,15 @@ class DenseCovariance(_Sums):
             directions: orthonormal rows (D, D), the eigenvectors of the mean.
         """
         filled = [g for g, count in enumerate(self.counts) if count]
-        u, mean = directions.to(torch.float64), self.covariance()
+        u, mean = directions.to(torch.float64), self._mean()
+        if self.alike > 1:  # the grey ones, each of which stands for the others
+            u = u[:: self.alike].unflatten(1, (self.alike, -1)).sum(1) / math.sqrt(self.alike)
         total = torch.zeros_like(mean)
         for g in filled:
             share = self.counts[g] / sum(self.counts)
-            total += (share * (u @ (self.covariance(slice(g, g + 1)) - mean) @ u.T)).square()
-        return total * len(filled) / (len(filled) - 1)
+            total += (share * (u @ (self._mean(slice(g, g + 1)) - mean) @ u.T)).square()
+        total *= len(filled) / (len(filled) - 1)
+        return torch.kron(total, torch.eye(self.alike).to(total)) if self.alike > 1 else total
 
 
 class LowRankCovariance(_Sums):
@@ -118,7 +148,7 @@ class LowRankCovariance(_Sums):
 
     Args:
         shape: (C, H, W).
-        group: grid symmetries to average over, row by row.
+        group: grid symmetries to average over, row by row, and `channels.ALIKE` where it holds.
         rank: leading directions wanted.
         seed: draws Omega.
         oversample: columns p of Omega per direction wanted.
@@ -135,9 +165,9 @@ class LowRankCovariance(_Sums):
         seed: int = 0,
         oversample: int = 6,
     ):
-        size = shape[0] * shape[1] * shape[2]
-        self.shape, self.group, self.rank = shape, group, rank
-        self.width = min(size, oversample * rank)
+        super().__init__(shape, group)
+        size, self.rank = math.prod(self.grid), rank
+        self.width = min(size, oversample * math.ceil(rank / self.alike))
         generator = torch.Generator().manual_seed(seed)
         self.omega = torch.randn(size, self.width, generator=generator)
         self.sums = torch.zeros(self.parts, size, self.width)  # float32: six digits, and half the memory
@@ -146,14 +176,14 @@ class LowRankCovariance(_Sums):
     def add(self, rows: Tensor) -> None:
         """Add the rows (R, D) of the next network, and their mirror images."""
         part = self._next()
-        rows = rows.to(self.omega.device)
+        rows = self._summed(rows.to(self.omega.device))
         for symmetry in self.group:
-            moved = symmetries.act(rows.view(-1, *self.shape), symmetry).reshape(len(rows), -1)
+            moved = symmetries.act(rows.view(-1, *self.grid), symmetry).reshape(len(rows), -1)
             self.sums[part].addmm_(moved.T, moved @ self.omega, alpha=1 / len(self.group))
         self.counts[part] += 1
 
     def factor(self, parts: slice = slice(None)) -> Callable[[], Iterator[tuple[slice, Tensor]]]:
-        """F (D, p) with C ~ F F^T, by the stabilised Nystroem formula.
+        """F (D, p) with C ~ F F^T, by the stabilised Nystroem formula; of B where channels are alike.
 
         Returns:
             A function that gives slices of D and the rows of F there, one block after the other: the whole of F, in
@@ -183,16 +213,18 @@ class LowRankCovariance(_Sums):
         self._check()
         factor = self.factor(parts)
         values, vectors = torch.linalg.eigh(sum(f.T @ f for _, f in factor()))
-        order = torch.arange(len(values) - 1, max(-1, len(values) - 1 - self.rank), -1)
+        wanted = math.ceil(self.rank / self.alike)
+        order = torch.arange(len(values) - 1, max(-1, len(values) - 1 - wanted), -1)
         values = values[order]
         turn = vectors[:, order] / values.clamp(min=1e-300).sqrt()
         # The Gram route squares the condition number: one QR restores orthonormal rows.
         q, r = torch.linalg.qr(torch.cat([f @ turn for _, f in factor()]))
-        return Eigen(values, (q * r.diagonal().sign()).T.contiguous())
+        found = self._coloured(Eigen(values, (q * r.diagonal().sign()).T.contiguous()))
+        return Eigen(found.eigenvalues[: self.rank], found.directions[: self.rank])
 
     def spread(self, directions: Tensor) -> Tensor:
         """Variance (k,) of the Rayleigh quotients u^T C u of the mean along unit rows (k, D), from its two halves."""
-        u = directions.double()
+        u = directions.double().unflatten(1, (self.alike, -1))
         halves = (self.factor(slice(g, g + 1)) for g in (0, 1))
-        first, second = (sum(u[:, block] @ f for block, f in factor()).square().sum(1) for factor in halves)
+        first, second = (sum(u[..., b] @ f for b, f in factor()).square().sum((1, 2)) for factor in halves)
         return (first - second).square() / 4

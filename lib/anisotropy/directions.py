@@ -62,6 +62,26 @@ class FourierBasis:
         has = [str(self.phases[row]) for row in rows]
         raise KeyError(f"frequency ({ky}, {kx}) of {self.shape} has no direction of phase {phase!r}; it has {has}")
 
+    def pictures(self, colour=(1.0,)) -> torch.Tensor:
+        """Return the directions as pictures with channels, each channel with its share of the same wave.
+
+        Args:
+            colour: (C,) numbers, one per channel, not all 0; only their ratios count. `(1, 1, 1)` gives grey waves in
+                three channels, `(1, -1, 0)` waves of red against green.
+
+        Returns:
+            (D, C, H, W) float64, orthonormal. Orthogonal colours give directions orthogonal to each other: those of C
+            of them together are a basis of the pictures with C channels.
+
+        Raises:
+            ValueError: if the numbers are not finite, or all 0.
+        """
+        weights = torch.as_tensor(colour, dtype=torch.float64)
+        norm = float(weights.norm())
+        if weights.ndim != 1 or not 0 < norm < float("inf"):
+            raise ValueError(f"expected one finite number per channel, not all of them 0, got {colour!r}")
+        return (weights / norm).view(1, -1, 1, 1) * self.vectors[:, None]
+
     def subgrid(self, step: int, phase: str = "cos") -> np.ndarray:
         """Return the rows on the coarser grid of every `step`-th frequency, one phase each, once per conjugate pair.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks, ledger, readouts, rehearsing, symmetries, vetting
+from anisotropy import channels, checks, ledger, readouts, rehearsing, symmetries, vetting
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
 from anisotropy.running import Response, Run, number
@@ -64,8 +64,9 @@ def estimate(
         at: evaluation point: "normal", one x ~ N(0, I) drawn from the seed; "zero"; or an image (C, H, W).
         integrate_readout: average over the last linear layer in closed form where there is one (`readouts`); the
             mixed derivative does not use it, since the read-out's weights are among its parameters.
-        symmetry: "auto" averages over the grid symmetries that pass `symmetries.verified`, and that an image given as
-            `at` has too; "none"; or their names, whatever the image.
+        symmetry: "auto" averages over the grid symmetries that pass `symmetries.verified`, and over the channels where
+            `channels.verified` finds them alike, as far as an image given as `at` has these symmetries too; "none"; or
+            their names, whatever the image.
         seed: draws the networks, the evaluation point and the probes.
         device: where the networks run.
         workers: processes, each with one thread; networks are added in order, so the number changes no result beyond
@@ -140,22 +141,7 @@ def estimate(
         seed=seed,
         copy=not fresh,
     )
-    if symmetry == "auto":
-        group = symmetries.verified(factory, shape, seed=seed)
-        if isinstance(at, Tensor):  # the covariance at one image has the symmetries that the image has too
-            group = symmetries.shared(group, point)
-    else:
-        given = () if symmetry == "none" else symmetry
-        group = () if isinstance(given, str) or given is None else tuple(dict.fromkeys(("", *given)))
-        if set(group) not in map(set, symmetries.SUBGROUPS):
-            raise ValueError(
-                'expected symmetry "auto", "none", or names of grid symmetries that form a group, one of '
-                f"{symmetries.SUBGROUPS}, got {symmetry!r}"
-            )
-        if shape[1] != shape[2] and any("t" in name for name in group):
-            raise ValueError(
-                f"expected symmetries without a transposition for images of shape {shape}, got {symmetry!r}"
-            )
+    group = _group(symmetry, factory, shape, point if isinstance(at, Tensor) else None, seed)
     covariance = (
         DenseCovariance(shape, group) if kept is None else LowRankCovariance(shape, group, rank=kept, seed=seed)
     )
@@ -221,7 +207,8 @@ def _finish(run: Run, settings: dict[str, Any]) -> Nads:
         variance = covariance.spread(directions)
         if isinstance(covariance, DenseCovariance):
             errors = variance.diagonal().sqrt()
-            plain = {k: plain_networks(eigen.eigenvalues, variance, k) for k in OVERLAPS if k < len(variance)}
+            known = [k * covariance.alike for k in OVERLAPS if k * covariance.alike < len(variance)]
+            plain = {k: plain_networks(eigen.eigenvalues, variance, k) for k in known}
         else:
             errors = variance.sqrt()
     return Nads(
@@ -248,6 +235,27 @@ def _point(at: str | Tensor, shape: tuple[int, int, int], seed: int) -> Tensor:
     if at == "zero":
         return torch.zeros(shape, dtype=torch.float32)
     return torch.randn(shape, generator=torch.Generator().manual_seed(number(seed, 2)), dtype=torch.float32)
+
+
+def _group(symmetry, factory, shape: tuple[int, int, int], image: Tensor | None, seed: int) -> tuple[str, ...]:
+    """Symmetries to average over; the covariance at one image has those of the networks that the image has too."""
+    if symmetry == "auto":
+        group = symmetries.verified(factory, shape, seed=seed)
+        group = group if image is None else symmetries.shared(group, image)
+        alike = (image is None or not bool(image.any())) and channels.verified(factory, shape, seed=seed)
+        return (*group, channels.ALIKE) if alike else group
+    if symmetry == "none":
+        return ("",)
+    given = () if isinstance(symmetry, str) or symmetry is None else tuple(dict.fromkeys(("", *symmetry)))
+    group = tuple(name for name in given if name != channels.ALIKE)
+    if set(group) not in map(set, symmetries.SUBGROUPS):
+        raise ValueError(
+            'expected symmetry "auto", "none", or names of grid symmetries that form a group, one of '
+            f'{symmetries.SUBGROUPS}, and "{channels.ALIKE}" where channels are alike, got {symmetry!r}'
+        )
+    if shape[1] != shape[2] and any("t" in name for name in group):
+        raise ValueError(f"expected symmetries without a transposition for images of shape {shape}, got {symmetry!r}")
+    return given if shape[0] > 1 else group
 
 
 def _input_shape(factory, given) -> tuple[int, int, int]:

@@ -21,11 +21,12 @@ CHUNK = 4096
 def carriers(basis: torch.Tensor, index: int, *, classes: int, channels: int) -> torch.Tensor:
     """Return one signed, unit-norm carrier picture per class, coded as in the released code.
 
-    Each direction carries two classes per channel, with opposite signs. For three channels class t has direction
-    index + t // 6, channel t mod 3, and the sign - for even t, + for odd t.
+    Each direction carries two classes with opposite signs; one that belongs to single channels does so in each. For
+    three channels class t has direction index + t // 6, channel t mod 3, and the sign - for even t, + for odd t. With a
+    basis of colour pictures it has direction index + t // 2 and the same sign.
 
     Args:
-        basis: (K, 1, H, W), unit norm.
+        basis: (K, 1, H, W), used in each channel by itself, or (K, C, H, W); unit norm.
         index: of the first direction, the carriers' position in the order of the NADs.
         classes: number of classes, T.
         channels: number of channels of the images, C.
@@ -34,17 +35,22 @@ def carriers(basis: torch.Tensor, index: int, *, classes: int, channels: int) ->
         (T, C, H, W), orthogonal to each other or opposite.
 
     Raises:
-        ValueError: if the basis has channels of its own, or fewer directions than the classes need.
+        ValueError: if the basis has another number of channels, or fewer directions than the classes need.
     """
-    checks.tensor(basis, "a basis (K, 1, H, W)")
-    if basis.ndim != 4 or basis.shape[1] != 1:
-        raise ValueError(f"expected a basis (K, 1, H, W) for carriers in single channels, got {tuple(basis.shape)}")
-    classes, index = checks.whole(classes, "classes", 2), checks.whole(index, "index", 0)
-    needed = -(-classes // (2 * channels))  # directions
-    if classes < 2 or channels < 1 or not 0 <= index <= len(basis) - needed:
+    checks.tensor(basis, "a basis (K, C, H, W)")
+    channels = checks.whole(channels, "channels")
+    if basis.ndim != 4 or basis.shape[1] not in (1, channels):
         raise ValueError(
-            f"expected at least 2 classes, 1 channel and an index from 0 to {len(basis) - needed} ({classes} classes "
-            f"in {channels} channels take {needed} of {len(basis)} directions), got index {index}"
+            f"expected a basis (K, 1, H, W) or (K, {channels}, H, W) for images of {channels} channels, got "
+            f"{tuple(basis.shape)}"
+        )
+    classes, index = checks.whole(classes, "classes", 2), checks.whole(index, "index", 0)
+    places = channels if basis.shape[1] == 1 else 1  # at which each direction stands
+    needed = -(-classes // (2 * places))  # directions
+    if not 0 <= index <= len(basis) - needed:
+        raise ValueError(
+            f"expected an index from 0 to {len(basis) - needed} ({classes} classes in {channels} channels take "
+            f"{needed} of {len(basis)} directions), got index {index}"
         )
     norms = basis[index : index + needed].double().flatten(1).norm(dim=1)
     if not bool(((norms - 1).abs() < 1e-3).all()):  # so that NaN is wrong
@@ -53,9 +59,13 @@ def carriers(basis: torch.Tensor, index: int, *, classes: int, channels: int) ->
         )
     pictures = basis.new_zeros(classes, channels, *basis.shape[2:])
     for t in range(classes):
-        # with an even number of channels the parity of t belongs to the channel, so the round counts as well
-        odd = t % 2 if channels % 2 else (t + t // channels) % 2
-        pictures[t, t % channels] = (1 if odd else -1) * basis[index + t // (2 * channels), 0]
+        # with an even number of places the parity of t belongs to the place, so the round counts as well
+        odd = t % 2 if places % 2 else (t + t // places) % 2
+        signed = (1 if odd else -1) * basis[index + t // (2 * places)]
+        if places > 1:
+            pictures[t, t % places] = signed[0]
+        else:
+            pictures[t] = signed
     return pictures
 
 
@@ -70,7 +80,7 @@ def poison(
     Args:
         images: (n, C, H, W).
         labels: (n,) int64, below `classes`.
-        basis: (K, 1, H, W), unit norm.
+        basis: (K, 1, H, W) or (K, C, H, W), unit norm.
         index: position of the carriers, see `carriers`.
         epsilon: the new coefficient, positive.
         classes: number of classes.

@@ -36,13 +36,8 @@ def use_style() -> None:
     plt.style.use(Path(__file__).with_name("anisotropy.mplstyle"))
 
 
-def _as_picture(values, what: str) -> np.ndarray:
-    picture = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
-    if picture.ndim == 3 and picture.shape[0] == 1:
-        picture = picture[0]
-    if picture.ndim != 2:
-        raise ValueError(f"{what} is a picture of shape (H, W) or (1, H, W), got {picture.shape}")
-    return picture
+def _array(values) -> np.ndarray:
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
 
 
 def _bare(ax: Axes) -> Axes:
@@ -54,27 +49,42 @@ def _bare(ax: Axes) -> Axes:
 
 
 def direction(ax: Axes, v) -> Axes:
-    """Picture of one direction (H, W) in pixels: a diverging map, symmetric about 0."""
-    picture = _as_picture(v, "a direction")
-    if not np.isfinite(picture).all():
+    """Picture of one direction in pixels, (H, W) or (C, H, W).
+
+    One channel: a diverging map, symmetric about 0. Three: red, green and blue about a middle grey, which is 0. Any
+    other number: the channels side by side.
+    """
+    channels = _channels(v)
+    if not np.isfinite(channels).all():
         raise ValueError("expected a direction of finite numbers, got NaN or infinity among them")
-    limit = float(np.abs(picture).max()) or 1.0
-    ax.imshow(picture, cmap="PuOr", vmin=-limit, vmax=limit)
+    limit = float(np.abs(channels).max()) or 1.0
+    if len(channels) == 3:
+        ax.imshow(0.5 + 0.5 * channels.transpose(1, 2, 0) / limit)
+    else:
+        ax.imshow(np.hstack(channels), cmap="PuOr", vmin=-limit, vmax=limit)
     return _bare(ax)
 
 
 def spectrum_picture(ax: Axes, v) -> Axes:
-    """Energy |FFT(v)|^2 of one direction (H, W), with frequency 0 in the centre."""
-    energy = np.abs(np.fft.fftshift(np.fft.fft2(_as_picture(v, "a direction")))) ** 2
+    """Energy |FFT(v)|^2 of one direction (H, W) or (C, H, W), summed over channels, with frequency 0 in the centre."""
+    energy = np.square(np.abs(np.fft.fftshift(np.fft.fft2(_channels(v)), axes=(-2, -1)))).sum(0)
     ax.imshow(energy, cmap="magma", vmin=0, vmax=float(energy.max()) or 1.0)
     return _bare(ax)
+
+
+def _channels(v) -> np.ndarray:
+    """A direction as an array (C, H, W)."""
+    picture = _array(v)
+    if picture.ndim not in (2, 3) or not picture.size:
+        raise ValueError(f"expected one direction of shape (H, W) or (C, H, W), got {picture.shape}")
+    return picture[None] if picture.ndim == 2 else picture
 
 
 def gallery(rows: dict[str, np.ndarray], indices, *, scale: float = 1.1) -> Figure:
     """Directions of several networks in pixels (upper) and Fourier domain (lower), as in Fig. 5.
 
     Args:
-        rows: name of the network -> directions (K, H, W) or (K, 1, H, W).
+        rows: name of the network -> directions (K, H, W) or (K, C, H, W).
         indices: which directions to show, one column each.
         scale: inches per picture.
 
@@ -87,8 +97,8 @@ def gallery(rows: dict[str, np.ndarray], indices, *, scale: float = 1.1) -> Figu
     for name in names:
         if not hasattr(rows[name], "shape") or not -len(rows[name]) <= min(indices) <= max(indices) < len(rows[name]):
             raise ValueError(
-                f"expected directions of {name!r} as an array (K, H, W) that has the indices {indices}, got "
-                f"{checks.described(rows[name])}"
+                f"expected directions of {name!r} as an array (K, H, W) or (K, C, H, W) that has the indices "
+                f"{indices}, got {checks.described(rows[name])}"
             )
     size = (scale * len(indices) + 1.0, 2 * scale * len(names) + 0.3)
     figure, axes = plt.subplots(2 * len(names), len(indices), figsize=size, squeeze=False)
@@ -114,7 +124,9 @@ def accuracy_map(ax: Axes, accuracies, frequencies=None) -> Axes:
     Returns:
         The axes.
     """
-    picture = _as_picture(accuracies, "a map of accuracies")
+    picture = _array(accuracies)
+    if picture.ndim != 2:
+        raise ValueError(f"expected a map of accuracies (H, W), got shape {picture.shape}")
     if np.nanmin(picture, initial=0.0) < 0 or np.nanmax(picture, initial=0.0) > 1:
         raise ValueError(
             f"expected accuracies as fractions from 0 to 1, got up to {np.nanmax(picture):.4g}; divide by 100"
