@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import throwaway
 import yaml
-from anisotropy import declarations, paths, presets
+from anisotropy import declarations, paths, presets, records
 from anisotropy.presets import ParameterError
 
 DEFAULTS = {
@@ -195,6 +195,35 @@ def test_strict_refuses_what_papermill_lets_through(folders, change, expected):
     with pytest.raises(ParameterError) as error:
         presets.strict("01_one", DEFAULTS | change, folder=folders["folder"])
     assert expected in str(error.value)
+
+
+LISTS = 'preset = "quick"\nnames = ["lenet", "vgg11"]\nwidths = [1.0, 0.5]\nother = [1]\n'
+
+
+def test_lists_that_go_together_are_equally_long_or_refused(tmp_path):
+    folders = {"folder": tmp_path / "notebooks", "params": tmp_path / "params"}
+    throwaway.write(folders["folder"], "01_one", parameters=LISTS, together=[["names", "widths"]])
+    wrong = "expected these lists to be equally long, one element for each: names has {}, widths has {}"
+    throwaway.preset(folders["params"], "01_one", "preset: laptop\nnames: [lenet]\nwidths: [0.5]\nother: [1, 2, 3]\n")
+    assert presets.load("01_one", "laptop", **folders)["widths"] == [0.5]
+    throwaway.preset(folders["params"], "01_one", "preset: laptop\nnames: [lenet]\n")
+    with pytest.raises(ParameterError, match="params/01_one/laptop.yaml: " + wrong.format(1, 2)):
+        presets.load("01_one", "laptop", **folders)
+    namespace = presets.load("01_one", **folders) | {"widths": [1.0, 1.0, 1.0]}
+    with pytest.raises(ParameterError, match="01_one: " + wrong.format(2, 3)):
+        presets.strict("01_one", namespace, folder=folders["folder"])
+    selected = {"folder": folders["folder"], "params": folders["params"], "output": tmp_path}
+    with pytest.raises(ParameterError, match="01_one: --set names=.'lenet'.: " + wrong.format(1, 2)):
+        records.select("quick", [], ["names=['lenet']"], **selected)
+    both = ["names=['lenet']", "widths=[2.0]"]
+    assert records.select("quick", [], both, **selected)[0][0].parameters["widths"] == [2.0]
+
+
+@pytest.mark.parametrize("groups", [[["names", "wids"]], [["names", "preset"]], ["names"], "names", [[["names"]]]])
+def test_lists_that_go_together_must_be_there(tmp_path, groups):
+    throwaway.write(tmp_path, "01_one", parameters=LISTS, together=groups)
+    with pytest.raises(ParameterError, match=r"anisotropy.together to be lists of names .*names, widths, other"):
+        declarations.together("01_one", tmp_path)
 
 
 def test_strict_leaves_a_readers_own_names_alone(folders):

@@ -15,13 +15,15 @@ names = ["lenet"]
 """
 
 
-def write(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS, after: tuple = ()) -> Path:
+def write(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS, after=(), together=()) -> Path:
     """A notebook with a tagged parameters cell and the given code cells."""
     tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
     notebook = new_notebook(cells=[tagged, *map(new_code_cell, cells)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     if after:
         notebook.metadata["anisotropy"] = {"after": list(after)}
+    if together:
+        notebook.metadata["anisotropy"] = {"together": together}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.ipynb"
     nbformat.write(notebook, path)

@@ -88,6 +88,26 @@ def declared(notebook: str, folder: Path | None = None) -> dict[str, Declared]:
     return _literals(tagged[0]["source"], f"{path.name}, cell 'parameters'")
 
 
+def together(notebook: str, folder: Path | None = None) -> list[tuple[str, ...]]:
+    """Parameters of a notebook that are lists with one element for the same things, as its metadata say.
+
+    `"anisotropy": {"together": [["networks", "widths"]]}` says that there is one width for each network.
+
+    Raises:
+        ParameterError: the metadata hold something else, or a name that is no parameter with a list.
+    """
+    path = source(notebook, folder)
+    groups = read(path)["metadata"].get("anisotropy", {}).get("together", [])
+    lists = [name for name, parameter in declared(notebook, folder).items() if isinstance(parameter.default, list)]
+    whole = isinstance(groups, list) and all(isinstance(g, list) and all(name in lists for name in g) for g in groups)
+    if not whole:
+        raise ParameterError(
+            f"{path.name}: expected metadata anisotropy.together to be lists of names of parameters that are lists "
+            f"({', '.join(lists) or 'it has none'}), got {groups!r}"
+        )
+    return [tuple(group) for group in groups]
+
+
 def _literals(code: str, where: str) -> dict[str, Declared]:
     found: dict[str, Declared] = {}
     try:

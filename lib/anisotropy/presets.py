@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from anisotropy import paths, strictyaml
-from anisotropy.declarations import ParameterError, declared, nearest
+from anisotropy.declarations import ParameterError, declared, nearest, together
 
 QUICK = "quick"
 WHERE = frozenset({"data", "device", "engine", "published", "states", "store", "workers"})
@@ -117,7 +117,8 @@ def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, para
         dict: every declared name with its value.
 
     Raises:
-        ParameterError: no such preset; a name, type, duplicate or syntax at fault, with file and line.
+        ParameterError: no such preset; a name, type, duplicate or syntax at fault, with file and line; lists that go
+            together and are not equally long.
     """
     known = declared(notebook, folder)
     values = {name: d.default for name, d in known.items()}
@@ -140,7 +141,17 @@ def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, para
     if "preset" in known and values["preset"] != preset:
         line = lines["preset"][1] if "preset" in lines else 1
         raise ParameterError(f"{shown}, line {line}: expected `preset: {preset}`, got `preset: {values['preset']}`")
+    matching(notebook, values, shown, folder=folder)
     return values
+
+
+def matching(notebook: str, values: Mapping[str, Any], where: str, *, folder: Path | None = None) -> None:
+    """Raise ParameterError where lists of a notebook that go together (`declarations.together`) differ in length."""
+    for names in together(notebook, folder):
+        lengths = {name: len(values[name]) for name in names}
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise ParameterError(f"{where}: expected these lists to be equally long, one element for each: {found}")
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
@@ -212,7 +223,8 @@ def strict(notebook: str, namespace: Mapping[str, Any], *, folder: Path | None =
         dict: every declared name with the value that it has now.
 
     Raises:
-        ParameterError: a name that is not declared, one that is missing, or a value of another type.
+        ParameterError: a name that is not declared, one that is missing, a value of another type, or lists that go
+            together and are not equally long.
     """
     known = declared(notebook, folder)
     for name in _injected(namespace, known):
@@ -222,6 +234,7 @@ def strict(notebook: str, namespace: Mapping[str, Any], *, folder: Path | None =
         if name not in namespace:
             raise ParameterError(f"{notebook}: parameter {name!r} has no value: run the parameters cell first")
         values[name] = checked(namespace[name], parameter.default, f"{notebook}: parameter {name}")
+    matching(notebook, values, notebook, folder=folder)
     return values
 
 

@@ -271,6 +271,8 @@ def select(
         mine = [text for text in assignments if text.partition("=")[0].strip() in values]
         try:
             values = presets.override(values, mine)
+            if mine:
+                presets.matching(name, values, f"--set {' '.join(mine)}", folder=folder)
         except ParameterError as error:
             raise ParameterError(f"{name}: {error}") from error
         used |= set(values)
