@@ -76,7 +76,8 @@ def leave(preset: str, name: str = "01_one", **changes):
     run.save_claims(claims.Table(made))
     copy = changes.get("notebook") or notebook()
     (run.folder / f"{name}.ipynb").write_text(nbformat.writes(copy), encoding="utf-8")
-    (run.folder / "run.json").write_text('{"seconds": 75}')
+    outputs = sorted(path.name for path in run.folder.iterdir())
+    (run.folder / "run.json").write_text(json.dumps({"seconds": 75, "outputs": outputs}))
     return run.folder
 
 
@@ -242,6 +243,22 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(name, content, said):
 
 
 NASTY = [None, True, -1, 10**400, 1e308, float("nan"), float("inf"), "\ud800", "", [], [[]], {}, {"a": [None]}]
+
+
+def test_what_was_deleted_is_named():
+    folder = leave("quick")
+    assert "no longer there" not in read().text
+    (folder / "curve.png").unlink()
+    (folder / "maps.svg").unlink()
+    said = " ".join(read().text.split())
+    assert "quick: curve.png, maps.svg: written by the run, and no longer there; the same run makes it again" in said
+
+
+@pytest.mark.parametrize("outputs", ["null", '"maps.png"', "[1, null]", '["../../etc", "maps.png"]'])
+def test_a_damaged_list_of_outputs_hides_nothing(outputs):
+    folder = leave("quick")
+    (folder / "run.json").write_text(f'{{"seconds": 75, "outputs": {outputs}}}')
+    assert read().find("img")
 
 
 @pytest.mark.parametrize("name", ["claims.json", "maps.passport.json", "curve.json", "maps.json", "run.json"])

@@ -170,10 +170,19 @@ def read(folder: Path, notebook: str, preset: str) -> Result:
         result.state = INTERRUPTED
     if (folder / "run.json").exists():
         try:
-            result.seconds = finite(read_json(folder / "run.json").get("seconds"))
+            record = read_json(folder / "run.json")
+            result.seconds = finite(record.get("seconds"))
+            result.problems += _gone(record.get("outputs"), folder)
         except Unreadable as error:
             result.problems.append(str(error))
     return result
+
+
+def _gone(outputs: Any, folder: Path) -> list[str]:
+    """What a run wrote and is no longer there, in words."""
+    written = [name for name in outputs if isinstance(name, str)] if isinstance(outputs, list) else []
+    gone = [name for name in written if is_plain(name) and not (folder / name).is_file()]
+    return [f"{', '.join(gone)}: written by the run, and no longer there; the same run makes it again"] if gone else []
 
 
 def read_json(path: Path) -> dict[str, Any]:
