@@ -18,7 +18,20 @@ import pytest
 import throwaway
 import torch
 import xarray as xr
-from anisotropy import claims, directions, explorer, nads, passports, paths, rendering, report, reproduce, results
+from anisotropy import (
+    claims,
+    directions,
+    explorer,
+    nads,
+    packing,
+    pages,
+    passports,
+    paths,
+    rendering,
+    report,
+    reproduce,
+    results,
+)
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -277,7 +290,7 @@ def test_no_value_of_a_wrong_type_or_size_stops_the_report(name, monkeypatch):
             place[key] = value
             (folder / name).write_text(json.dumps(whole))
             found = results.collect(paths.output(), "quick")
-            page = report.page("quick", {"quick": found}, explorer.data(found), folder.parent)
+            page = pages.page("quick", {"quick": found}, explorer.data(found), folder.parent)
             assert "only said by quick" in page or name == "claims.json"
         place[key] = kept
 
@@ -390,7 +403,7 @@ def test_at_the_end_of_a_run_nothing_to_show_is_a_line_and_no_error(tmp_path):
 def test_the_installed_package_has_the_parts_of_the_page():
     project = tomllib.loads((paths.root() / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]["anisotropy"]
-    parts = [p.name for p in report.WEB.iterdir() if not p.name.startswith(".")]
+    parts = [p.name for p in pages.WEB.iterdir() if not p.name.startswith(".")]
     assert {"template.html", "report.css", "theme.js", "explorer.js"} <= set(parts)
     for name in parts:
         assert any(fnmatch.fnmatch(f"web/{name}", pattern) for pattern in patterns), name
@@ -438,16 +451,16 @@ def test_the_response_map_is_the_quadratic_form_of_fourier_vectors():
         found = small(shape)
         basis = directions.fourier(*shape[1:])
         expected = basis.picture(found.energy(basis.vectors[:, None]).numpy()) / float(found.eigenvalues.mean())
-        packed = explorer._nads(found)["response"]
+        packed = packing.pack(found)["response"]
         np.testing.assert_allclose(np.reshape(packed["values"], shape[1:]), expected, rtol=1e-3)
         assert packed["ky"] == [k - shape[1] // 2 for k in range(shape[1])]
         assert not packed["partial"]
-    assert explorer._nads(small((1, 8, 8), k=5))["response"]["partial"]
+    assert packing.pack(small((1, 8, 8), k=5))["response"]["partial"]
 
 
 def test_pictures_keep_the_directions():
     found = small((3, 8, 8))
-    packed = explorer._nads(found)
+    packed = packing.pack(found)
     assert packed["indices"] == list(range(192))
     pixels = np.frombuffer(base64.b64decode(packed["pixels"]), dtype=np.int8).reshape(192, -1).astype(float)
     similar = (pixels * found.rows.numpy()).sum(1) / np.linalg.norm(pixels, axis=1)
@@ -459,7 +472,7 @@ def test_pictures_keep_the_directions():
 def test_large_pictures_are_averaged_and_their_spectra_are_not_those_of_the_averages():
     wave = torch.cos(torch.pi * torch.arange(160.0))[None, :].expand(160, 160)  # the highest frequency there is
     found = nads.Nads(torch.ones(1), (wave / wave.norm())[None, None].clone(), 5)
-    packed = explorer._nads(found)
+    packed = packing.pack(found)
     assert packed["shape"] == [1, 54, 54]
     assert packed["block"] == 3
     spectrum = np.frombuffer(base64.b64decode(packed["spectra"]), dtype=np.uint8).reshape(54, 54)
