@@ -129,6 +129,33 @@ def gpu_section(content: dict) -> list[str]:
     ]
 
 
+def colours_section(content: dict) -> list[str]:
+    """Table of `colours.json`."""
+
+    def both(name, form):
+        return lambda r: " → ".join(form(r[name][way]) for way in ("whole", "block"))
+
+    columns = {
+        "network": lambda r: label(r["network"]),
+        "image": lambda r: " x ".join(map(str, r["shape"])),
+        "networks": lambda r: f"{r['networks']}, {r['dtype']}",
+        "worth": lambda r: f"{r['gain']:.1f} times the networks",
+        "halves agree, top 10": lambda r: " → ".join(f"{r['halves'][way]['10']:.2f}" for way in ("whole", "block")),
+        "top 50": lambda r: " → ".join(f"{r['halves'][way]['50']:.2f}" for way in ("whole", "block")),
+        "sums, eigenvectors": both("seconds_rest", duration),
+        "memory of the sums": both("bytes_of_sums", lambda b: f"{b / 2**20:.0f} MiB"),
+        "secants": lambda r: duration(r["seconds_secants"]),
+    }
+    return [
+        "## Colour images",
+        "Where the first layer treats channels alike (tested on each architecture), the covariance is one block for "
+        "all of them. The same secants of the same networks, summed as a whole → as a block, one thread; `worth` is "
+        "the ratio of the expected squared errors of the covariance. Of the halves the block's own colours, grey "
+        "first, are part of what agrees.",
+        table(columns, content["rows"]),
+    ]
+
+
 def draws_section(content: dict) -> list[str]:
     """Table of `draws.json`."""
     rows = [{"pair": name, **found} for name, found in content["kinds"].items()]
@@ -218,6 +245,7 @@ SECTIONS = {
     "total.json": total_section,
     "sweeps-cpu.json": sweeps_section,
     "scaling-cpu.json": scaling_section,
+    "colours.json": colours_section,
     "draws.json": draws_section,
 }
 

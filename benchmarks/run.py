@@ -1,12 +1,13 @@
 """All benchmarks in order, then one page: `make benchmark`.
 
-    python benchmarks/run.py [--parts nads total sweeps scaling draws] [--output benchmarks/results] [--tiny]
+    python benchmarks/run.py [--parts nads total sweeps scaling colours draws] [--output benchmarks/results] [--tiny]
 
 Each part is a script of its own that writes its file as it goes: a run that is killed keeps what it has, and a part can
 be run alone. `--tiny` takes a minute, to see that everything works; its numbers mean nothing.
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ PARTS = {
     "total": "total.json",
     "sweeps": "sweeps-cpu.json",
     "scaling": "scaling-cpu.json",
+    "colours": "colours.json",
     "draws": "draws.json",
 }
 """Script -> file of results."""
@@ -29,6 +31,7 @@ TINY = {
     "total": "--networks logreg --workers 1",
     "sweeps": "--networks logreg --repeats 2",
     "scaling": "--cases tiny",
+    "colours": "--cases 'lenet 16 float32 16'",
     "draws": "--pairs 2",
 }
 
@@ -47,7 +50,7 @@ def main() -> int:
     for part in arguments.parts:
         begin = time.monotonic()
         print(f"== {part}", flush=True)
-        options = TINY[part].split() if arguments.tiny else []
+        options = shlex.split(TINY[part]) if arguments.tiny else []
         command = [sys.executable, str(here / f"{part}.py"), *options, "--output", str(output / PARTS[part])]
         if subprocess.run(command).returncode:
             failed.append(part)

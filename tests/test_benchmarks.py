@@ -32,10 +32,8 @@ def drawn(folder, plots):
 def test_all_of_it_at_tiny_size(tmp_path, page):
     done = subprocess.run([*RUN, "--output", str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    nads, total, sweeps, scaling, draws = (
-        json.loads((tmp_path / name).read_text())
-        for name in ("nads.json", "total.json", "sweeps-cpu.json", "scaling-cpu.json", "draws.json")
-    )
+    names = ("nads.json", "total.json", "sweeps-cpu.json", "scaling-cpu.json", "colours.json", "draws.json")
+    nads, total, sweeps, scaling, colours, draws = (json.loads((tmp_path / name).read_text()) for name in names)
     assert [row["method"] for row in nads["rows"]] == ["secant", "gradient", "mixed"]
     for row in nads["rows"]:
         assert row["networks"] >= 1
@@ -45,9 +43,11 @@ def test_all_of_it_at_tiny_size(tmp_path, page):
     assert total["seconds"] == pytest.approx(sum(row["seconds"] for row in total["rows"]))
     assert sweeps["networks"]["logreg"]["repeats"] == 2
     assert len(scaling["tables"]["tiny"]) == 1
+    assert colours["rows"][0]["gain"] > 2
+    assert colours["rows"][0]["bytes_of_sums"] == {"whole": 9 * 8 * 256**2 * 8, "block": 8 * 256**2 * 8}
     for kind in draws["kinds"].values():
         assert kind["counts_for"] == pytest.approx(2 / (1 + kind["correlation"]))
-    for content in (nads, total, sweeps, scaling, draws):
+    for content in (nads, total, sweeps, scaling, colours, draws):
         assert content["hardware"]["cores"] >= 1
         assert "torch" in content["versions"]
     assert (tmp_path / "README.md").read_text() == page.page(tmp_path)
