@@ -20,7 +20,7 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 
 from anisotropy.architectures import build
-from anisotropy.symmetries import same_mean
+from anisotropy.symmetries import observed, same_mean
 
 ALIKE = "c"
 """Name of this symmetry beside those of the grid (`symmetries`)."""
@@ -80,22 +80,13 @@ def _readers(network: nn.Module, x: Tensor) -> list[str]:
     """Names of the layers whose input is the image, as it is or flattened, and that mix all its channels."""
     found: list[str] = []
 
-    def note(name: str):
-        def hook(module: nn.Module, inputs, output) -> None:
-            seen = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
-            if seen is not None and seen.data_ptr() == x.data_ptr() and seen.numel() == x.numel():
-                found.append(name)
+    def note(name: str, module: nn.Module, inputs, output) -> None:
+        seen = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
+        same = seen is not None and seen.data_ptr() == x.data_ptr() and seen.numel() == x.numel()
+        if same and _mixes(module, x.shape[1:]):
+            found.append(name)
 
-        return hook
-
-    known = [(n, m) for n, m in network.named_modules() if _mixes(m, x.shape[1:])]
-    handles = [module.register_forward_hook(note(name)) for name, module in known]
-    try:
-        with torch.no_grad():
-            network(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    observed(network, x, note)
     return found
 
 
@@ -118,13 +109,11 @@ def _commutes(network: nn.Module, readers: list[str], x: Tensor) -> bool:
     order = torch.arange(x.shape[1]).roll(1)
     signs = torch.ones(len(order)).index_fill(0, torch.tensor([0]), -1.0)
     moved = copy.deepcopy(network)
-    with torch.no_grad():
-        for module in map(moved.get_submodule, readers):
-            filters = _filters(module, len(order))[:, order] * signs[:, None]
+    for module in map(moved.get_submodule, readers):
+        filters = _filters(module, len(order))[:, order] * signs[:, None]
+        with torch.no_grad():
             module.weight.copy_(filters.view_as(module.weight))
-        before, after = (
-            _outputs(n, readers, image) for n, image in ((network, x), (moved, x[:, order] * signs[:, None, None]))
-        )
+    before, after = _outputs(network, readers, x), _outputs(moved, readers, x[:, order] * signs[:, None, None])
     sizes = [float((one[:1] - one[1:]).abs().max()) for one in before]  # the part that depends on the image
     differences = [float((one - other).abs().max()) for one, other in zip(before, after, strict=True)]
     return max(sizes) > 0 and all(d <= 1e-3 * s for d, s in zip(differences, sizes, strict=True))
@@ -134,20 +123,11 @@ def _outputs(network: nn.Module, readers: list[str], x: Tensor) -> list[Tensor]:
     """What the layers make of two images, from the first that reads them on, and the network."""
     found: list[Tensor] = []
 
-    def note(reads: bool):
-        def hook(module: nn.Module, inputs, output) -> None:
-            if (found or reads) and isinstance(output, Tensor) and output.dim() and len(output) == len(x):
-                found.append(output)
+    def note(name: str, module: nn.Module, inputs, output) -> None:
+        if (found or name in readers) and isinstance(output, Tensor) and output.dim() and len(output) == len(x):
+            found.append(output)
 
-        return hook
-
-    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
-    handles = [module.register_forward_hook(note(name in readers)) for name, module in leaves]
-    try:
-        last = network(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    last = observed(network, x, note)
     return [*found, last]
 
 

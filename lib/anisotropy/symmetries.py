@@ -12,6 +12,7 @@ transposes it; combinations are applied left to right, the transposition first.
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from scipy.stats import chi2
@@ -135,29 +136,32 @@ def _commutes(network: nn.Module, maps: dict[str, tuple[int, int, int]], x: Tens
     return size > 0 and float((after - before).abs().max()) < 1e-3 * size
 
 
+def observed(network: nn.Module, images: Tensor, note: Callable[[str, nn.Module, tuple, object], None]) -> Tensor:
+    """Answer of a network, after `note(name, layer, inputs, output)` was called for each of its layers in turn."""
+    layers = [(name, module) for name, module in network.named_modules() if not list(module.children())]
+    handles = [module.register_forward_hook(partial(note, name)) for name, module in layers]
+    try:
+        with torch.no_grad():
+            return network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def _flattened_maps(network: nn.Module, x: Tensor) -> dict[str, tuple[int, int, int]]:
     """Linear layers that read a flattened feature map, with the map's shape: the last 4-D tensor seen before each."""
     maps: dict[str, tuple[int, int, int]] = {}
     last: list[tuple[int, ...]] = [tuple(x.shape[1:])]
 
-    def note(name: str):
-        def hook(module: nn.Module, inputs, output) -> None:
-            if isinstance(module, nn.Linear):
-                channels, height, width = last[0]
-                if height * width > 1 and channels * height * width == module.in_features:
-                    maps.setdefault(name, last[0])
-            elif isinstance(output, Tensor) and output.dim() == 4:
-                last[0] = tuple(output.shape[1:])
+    def note(name: str, module: nn.Module, inputs, output) -> None:
+        if isinstance(module, nn.Linear):
+            channels, height, width = last[0]
+            if height * width > 1 and channels * height * width == module.in_features:
+                maps.setdefault(name, last[0])
+        elif isinstance(output, Tensor) and output.dim() == 4:
+            last[0] = tuple(output.shape[1:])
 
-        return hook
-
-    handles = [m.register_forward_hook(note(n)) for n, m in network.named_modules() if not list(m.children())]
-    try:
-        with torch.no_grad():
-            network(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    observed(network, x, note)
     return maps
 
 
