@@ -1,5 +1,6 @@
 """Measuring NADs: random networks in, one `Nads` out. Streaming, repeatable, resumable, on one core or several."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -108,15 +109,7 @@ def estimate(
     checks.number(step, "step")
     checks.device(device)
     size = shape[0] * shape[1] * shape[2]
-    dtype = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError('expected dtype "float32", "float64" or "bfloat16"')
-    least = ROUNDING * torch.finfo(dtype).eps
-    if method == "secant" and 0 < step < least:
-        raise ValueError(
-            f"expected a step of at least {least:.2g} in {dtype}, got {step:g}: smaller ones measure how activations "
-            'are rounded. Take dtype float32, a larger step, or method="gradient"'
-        )
+    dtype = _precision(dtype, method, step)
     kept = min(rank or 50, size) if rank is not None or size > DENSE_LIMIT else None  # None: the whole covariance
     if kept is not None and networks == "auto" and target[0] > kept:
         raise ValueError(f"expected a target (k, overlap) with k <= rank = {kept}, got k = {target[0]}")
@@ -162,37 +155,42 @@ def estimate(
     }
     run = Run(covariance, response, settings, Path(state) if state else None)
     run.resume(factory, point)
-    started, resumed = time.monotonic(), run.count
+    resumed, started = run.count, time.monotonic()
+    _advance(run, factory, networks, target, max_networks, workers, progress)
+    wall, name = time.monotonic() - started, settings["architecture"]["name"]
+    ledger.note(name=name, method=method, networks=run.count - resumed, wall=round(wall, 3))
+    settings |= {"seconds": round(run.seconds, 3), "workers": workers, "device": str(device)}
+    return _finish(run, settings)
+
+
+def _advance(run: Run, factory, networks: int | str, target: tuple[int, float], most: int, workers, progress) -> None:
+    """Add networks to a run: as many as asked for, or until the halves agree."""
     if networks == "auto":
-        goals = [g for g in _checkpoints(max_networks) if g >= resumed] or [resumed]
-    elif resumed > networks:
+        goals = [g for g in _checkpoints(most) if g >= run.count] or [run.count]
+    elif run.count > networks:
         raise ValueError(
-            f"{state} holds {resumed} networks, and networks={networks} were asked for: ask for at least as many, or "
-            "name another state file"
+            f"{run.state} holds {run.count} networks, and networks={networks} were asked for: ask for at least as "
+            "many, or name another state file"
         )
     else:
         goals = [networks]
-    curve = run.curve
+    k = min(target[0], math.prod(run.covariance.shape))
     begin = time.monotonic() - run.seconds
     for goal in goals:
         run.advance(factory, goal, workers, progress, begin)
         if networks == "auto" and run.count == goal:
-            k = min(target[0], size)
-            halves = [covariance.eigen(slice(h, None, 2)).directions for h in (0, 1)]
-            curve.append((goal, round(time.monotonic() - begin, 3), overlap(*halves, k)))
-            if curve[-1][2] >= target[1]:
+            halves = [run.covariance.eigen(slice(h, None, 2)).directions for h in (0, 1)]
+            run.curve.append((goal, round(time.monotonic() - begin, 3), overlap(*halves, k)))
+            if run.curve[-1][2] >= target[1]:
                 break
     else:
         if networks == "auto":
             warnings.warn(
-                f"the top-{target[0]} overlap of two halves is {curve[-1][2]:.3f} after {run.count} networks, below "
-                f"the target of {target[1]}: raise max_networks",
-                stacklevel=2,
+                f"the top-{target[0]} overlap of two halves is {run.curve[-1][2]:.3f} after {run.count} networks, "
+                f"below the target of {target[1]}: raise max_networks",
+                stacklevel=3,
             )
-    wall, name = time.monotonic() - started, settings["architecture"]["name"]
-    ledger.note(name=name, method=method, networks=run.count - resumed, wall=round(wall, 3))
-    settings |= {"seconds": round(time.monotonic() - begin, 3), "workers": workers, "device": str(device)}
-    return _finish(run, settings)
+    run.seconds = time.monotonic() - begin
 
 
 def _finish(run: Run, settings: dict[str, Any]) -> Nads:
@@ -271,6 +269,20 @@ def _input_shape(factory, given) -> tuple[int, int, int]:
     if known is not None and tuple(known) != shape:
         raise ValueError(f"the factory makes networks for images of shape {tuple(known)}, got input_shape={shape}")
     return shape
+
+
+def _precision(dtype: torch.dtype | str | None, method: str, step: float) -> torch.dtype:
+    """Type of the networks, if the step is not lost in its rounding."""
+    dtype = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype or torch.float32
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError('expected dtype "float32", "float64" or "bfloat16"')
+    least = ROUNDING * torch.finfo(dtype).eps
+    if method == "secant" and 0 < step < least:
+        raise ValueError(
+            f"expected a step of at least {least:.2g} in {dtype}, got {step:g}: smaller ones measure how activations "
+            'are rounded. Take dtype float32, a larger step, or method="gradient"'
+        )
+    return dtype
 
 
 def _check(networks, method, at, shape, target) -> None:
