@@ -258,6 +258,16 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(name, content, said):
 NASTY = [None, True, -1, 10**400, 1e308, float("nan"), float("inf"), "\ud800", "", [], [[]], {}, {"a": [None]}]
 
 
+def test_figures_of_the_largest_preset_stand_beside_those_asked_for():
+    for preset in ("quick", "laptop", "paper"):
+        leave(preset)
+    page = read()
+    figure = page.find("article", attrs={"aria-label": "Figure maps of 01_one"})
+    assert [span.text for span in figure.find_all(class_="preset")] == ["quick", "paper"]
+    row = page.find("th", string="the map has a peak").find_parent("tr")
+    assert row.text.count("n = 4") == 3  # claims of all
+
+
 def test_what_was_deleted_is_named():
     folder = leave("quick")
     assert "no longer there" not in read().text
@@ -563,10 +573,11 @@ def test_numbers_of_a_figure_that_are_no_accuracies_are_left_out():
     assert networks["lenet"].curves[0]["spread"] is None
 
 
-def test_the_claims_are_on_a_page_of_their_own():
+@pytest.mark.parametrize(("preset", "least"), [("laptop", 50), ("paper", 20)])
+def test_the_claims_are_on_a_page_of_their_own(preset, least):
     """For who reads the repository where it lies: what is committed is what the committed claims give."""
     base = paths.root() / "figures"
-    found = results.collect(base, "laptop")
-    page = (base / "laptop" / report.CLAIMS).read_text(encoding="utf-8")
-    assert page == report.claims_page("laptop", found)
-    assert page.count("\n| ") - page.count("| claim |") == sum(len(result.claims) for result in found) > 50
+    found = results.collect(base, preset)
+    page = (base / preset / report.CLAIMS).read_text(encoding="utf-8")
+    assert page == report.claims_page(preset, found)
+    assert page.count("\n| ") - page.count("| claim |") == sum(len(result.claims) for result in found) > least

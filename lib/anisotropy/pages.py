@@ -149,7 +149,9 @@ def _cell(claim: Claim, first: Claim) -> dict[str, Any]:
 
 def _figure(name: str, found: dict[str, Result], rendered: Notebook | None, folder: Path) -> dict[str, Any]:
     anchor, caption = (rendered.places.get(name) if rendered else None) or (None, "")
-    variants = [_variant(r.figures[name], r, caption, folder) for r in found.values() if name in r.figures]
+    having = [result for result in found.values() if name in result.figures]
+    few = having if len(having) < 3 else [having[0], having[-1]]  # the preset asked for, and the largest
+    variants = [_variant(result.figures[name], result, caption, folder) for result in few]
     return {"name": name, "caption": caption or name.replace("_", " "), "anchor": anchor, "variants": variants}
 
 

@@ -2,7 +2,8 @@
 
 `figures/<preset>/index.html` holds claims, explorer, figures with passports and the executed notebooks; README.md
 beside it the claims alone. The page needs no other file and asks no network for anything; its own policy forbids that
-too. Results of larger presets that are there are shown beside those of the preset asked for, and say which they are.
+too. Results of larger presets that are there are shown beside those of the preset asked for, and say which they are;
+of figures, those of the largest.
 """
 
 import argparse
