@@ -140,8 +140,8 @@ def colours_section(content: dict) -> list[str]:
         "image": lambda r: " x ".join(map(str, r["shape"])),
         "networks": lambda r: f"{r['networks']}, {r['dtype']}",
         "worth": lambda r: f"{r['gain']:.1f} times the networks",
-        "halves agree, top 10": lambda r: " → ".join(f"{r['halves'][way]['10']:.2f}" for way in ("whole", "block")),
-        "top 50": lambda r: " → ".join(f"{r['halves'][way]['50']:.2f}" for way in ("whole", "block")),
+        "halves agree, top 30": lambda r: " → ".join(f"{r['halves'][way]['30']:.2f}" for way in ("whole", "block")),
+        "top 60": lambda r: " → ".join(f"{r['halves'][way]['60']:.2f}" for way in ("whole", "block")),
         "sums, eigenvectors": both("seconds_rest", duration),
         "memory of the sums": both("bytes_of_sums", lambda b: f"{b / 2**20:.0f} MiB"),
         "secants": lambda r: duration(r["seconds_secants"]),
@@ -150,8 +150,7 @@ def colours_section(content: dict) -> list[str]:
         "## Colour images",
         "Where the first layer treats channels alike (tested on each architecture), the covariance is one block for "
         "all of them. The same secants of the same networks, summed as a whole → as a block, one thread; `worth` is "
-        "the ratio of the expected squared errors of the covariance. Of the halves the block's own colours, grey "
-        "first, are part of what agrees.",
+        "the ratio of the expected squared errors of the covariance.",
         table(columns, content["rows"]),
     ]
 

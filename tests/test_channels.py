@@ -170,7 +170,7 @@ def test_the_sketch_agrees_where_the_rows_span_little():
         rows = torch.randn(4, 3, 36, generator=generator) * torch.tensor([4.0] * 6 + [0.0] * 30)
         dense.add(rows.flatten(1))
         sketch.add(rows.flatten(1))
-    assert sketch.omega.shape == (36, 24)  # a sketch of the block
+    assert sketch.omega.shape == (36, 36)  # of the block
     a, b = dense.eigen(), sketch.eigen()
     assert b.directions.shape == (10, 108)
     assert torch.allclose(a.eigenvalues[:10], b.eigenvalues, rtol=1e-4)

@@ -167,7 +167,7 @@ class LowRankCovariance(_Sums):
     ):
         super().__init__(shape, group)
         size, self.rank = math.prod(self.grid), rank
-        self.width = min(size, oversample * math.ceil(rank / self.alike))
+        self.width = min(size, oversample * rank)
         generator = torch.Generator().manual_seed(seed)
         self.omega = torch.randn(size, self.width, generator=generator)
         self.sums = torch.zeros(self.parts, size, self.width)  # float32: six digits, and half the memory
