@@ -70,22 +70,151 @@ def test_the_papers_networks_have_no_preferred_colour(name):
     assert channels.verified(architectures.factory(name, in_channels=3, num_outputs=1, image_size=32), (3, 32, 32))
 
 
+class MuteSkip(Small):
+    """What a read-out of zeros gets must agree as well, where no layer makes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.readout = nn.Linear(12 * 16 + 12, 1)
+        nn.init.zeros_(self.readout.weight)
+
+    def forward(self, x):
+        seen = nn.functional.max_pool2d(torch.relu(self.conv(x)), 2).flatten(1)
+        beside = nn.functional.adaptive_avg_pool2d(x[:, :1], (3, 4)).flatten(1)
+        return self.readout(torch.cat([seen, 3 * beside], 1))
+
+
+class Glare(Small):
+    """Sees nothing near bright red, and no image that is drawn from N(0, I) is so bright."""
+
+    def forward(self, x):
+        bright = nn.functional.max_pool2d((x[:, :1].abs() > 10).float(), 5, 1, 2)
+        seen = torch.relu(self.conv(x)) * (1 - bright)
+        return self.readout(nn.functional.max_pool2d(seen, 2).flatten(1))
+
+
+class Roles(Small):
+    """Each filter sees one channel, and those of red are pooled in another way."""
+
+    def __init__(self):
+        super().__init__(lambda w: w.mul_(torch.eye(3).repeat_interleave(4, 0)[:, :, None, None]))
+
+    def forward(self, x):
+        red, others = torch.relu(self.conv(x)).split([4, 8], 1)
+        pooled = [nn.functional.max_pool2d(red, 2), nn.functional.avg_pool2d(others, 2)]
+        return self.readout(torch.cat(pooled, 1).flatten(1))
+
+
+class Maxout(Small):
+    """Pairs of filters that differ in the sign of red: red can hardly matter."""
+
+    def __init__(self):
+        super().__init__()
+        self.twin = nn.Conv2d(3, 12, 3, padding=1)
+        with torch.no_grad():
+            self.twin.weight.copy_(self.conv.weight * torch.tensor([-1.0, 1, 1])[:, None, None])
+            self.twin.bias.copy_(self.conv.bias)
+
+    def forward(self, x):
+        return self.readout(nn.functional.max_pool2d(torch.maximum(self.conv(x), self.twin(x)), 2).flatten(1))
+
+
+class Sometimes(Small):
+    """Half of the networks have a skip of red."""
+
+    def __init__(self):
+        super().__init__()
+        self.skip = bool(torch.rand(()) < 0.5)
+
+    def forward(self, x):
+        return super().forward(x) + (x[:, 0].mean((1, 2))[:, None] if self.skip else 0)
+
+
+def flat_red(weight):
+    weight[:, 0] = weight[:, 0, 1:2, 1:2]
+
+
+def sparse_red(weight):
+    weight[:, 0] *= (torch.rand_like(weight[:, 0]) < 0.1) * 10**0.5
+
+
+def large(change):
+    network = Small()
+    network.conv = nn.Conv2d(3, 12, 9, padding=4)
+    with torch.no_grad():
+        change(network.conv.weight)
+    return network
+
+
+def tail():
+    network = perceptron()
+    network[1], network[3] = nn.Linear(192, 1024), nn.Linear(1024, 1)
+    with torch.no_grad():
+        network[1].weight[512:, 64:] = 0
+    return network
+
+
 NOT_ALIKE = {
     "one of larger weights": lambda: Small(louder),
     "correlated": lambda: Small(lambda weight: weight[:, 1].add_(0.3 * weight[:, 0])),
     "one filter for all": lambda: Small(lambda weight: weight.copy_(weight.mean(1, keepdim=True).expand_as(weight))),
     "weights of one sign": lambda: Small(lambda weight: weight.abs_()),
     "skewed": lambda: Small(lambda weight: weight.exponential_().sub_(1)),
+    "flat red filters": lambda: Small(flat_red),
+    "red weights of long tails": lambda: Small(sparse_red),
+    "a large filter moved": lambda: large(lambda weight: weight[:, 1].copy_(weight[:, 0].roll(1, -1))),
     "grouped": lambda: Small(groups=3),
     "a mean that is taken away": Normalising,
     "a mean that is taken away, read-out of zeros": MuteNormalising,
     "a skip of one channel": Skipping,
+    "a skip of one channel, read-out of zeros": MuteSkip,
+    "a skip in half of the networks": Sometimes,
+    "glare of red": Glare,
+    "filters with roles": Roles,
+    "pairs of filters": Maxout,
+    "hidden units behind the first 512": tail,
 }
+"""Networks whose channels are not alike; most were made to deceive the test."""
 
 
 @pytest.mark.parametrize("which", NOT_ALIKE)
 def test_channels_are_not_alike(which):
     assert not channels.verified(NOT_ALIKE[which], SHAPE)
+
+
+class Bright(nn.Module):
+    """A layer that answers yes or no."""
+
+    def forward(self, x):
+        return x > 0.5
+
+
+class Masked(Small):
+    def __init__(self):
+        super().__init__()
+        self.bright = Bright()
+
+    def forward(self, x):
+        seen = torch.relu(self.conv(x))
+        return self.readout(nn.functional.max_pool2d(seen * self.bright(seen), 2).flatten(1))
+
+
+def changing():
+    """Now and then a stem of two layers."""
+    stem = nn.Conv2d(3, 12, 3, padding=1)
+    stem = nn.Sequential(stem, nn.ReLU()) if torch.rand(()) < 0.5 else stem
+    return nn.Sequential(stem, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(192, 1))
+
+
+@pytest.mark.parametrize(("make", "alike"), [(Masked, True), (changing, False)])
+def test_unusual_layers_stop_no_estimate(make, alike):
+    assert channels.verified(make, SHAPE) == alike
+    assert nads.estimate(make, SHAPE, networks=3).networks == 3
+
+
+def test_many_channels_take_little_memory():
+    """Products of all pairs of channels at once would take gigabytes."""
+    assert channels.verified(lambda: nn.Sequential(nn.Conv2d(40, 64, 7), nn.Flatten(), nn.Linear(256, 1)), (40, 8, 8))
 
 
 def test_one_channel_has_no_colours():
@@ -131,6 +260,12 @@ def test_a_preferred_colour_stays():
     assert float((found.covariance() - truth).norm()) < 0.7 * float((wrong - truth).norm())
 
 
+def test_auto_looks_at_whole_triplets():
+    with pytest.warns(UserWarning, match="top-6 overlap"):
+        found = nads.estimate(Small, SHAPE, networks="auto", target=(4, 1.0), max_networks=6)
+    assert found.curve[-1][2] == found.split_half[6]
+
+
 def test_directions_come_in_each_colour_grey_first():
     found = nads.estimate(Small, SHAPE, networks=20)
     assert found.settings["symmetry"][-1] == "c"
@@ -139,7 +274,7 @@ def test_directions_come_in_each_colour_grey_first():
     values = found.eigenvalues.view(64, 3)
     assert torch.equal(values, values[:, :1].expand(64, 3))
     assert bool((found.eigenvalues.diff() <= 0).all())
-    assert sorted(found.plain_networks) == [3, 6, 15, 30, 60, 150]  # subspaces of whole triplets
+    assert sorted(found.plain_networks) == sorted(found.split_half) == [3, 6, 15, 30, 60, 150]  # whole triplets
     first = found.directions[:3]
     assert torch.allclose(first[0, 0], first[0, 2], atol=1e-6)  # grey
     assert float(first[1:].sum(1).abs().max()) < 1e-6  # no brightness in the others

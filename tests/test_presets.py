@@ -1,5 +1,7 @@
 """Parameters: what is declared is what can be given, in its type, once; everything else is refused with its place."""
 
+import json
+
 import numpy as np
 import pytest
 import throwaway
@@ -222,8 +224,27 @@ def test_lists_that_go_together_are_equally_long_or_refused(tmp_path):
 @pytest.mark.parametrize("groups", [[["names", "wids"]], [["names", "preset"]], ["names"], "names", [[["names"]]]])
 def test_lists_that_go_together_must_be_there(tmp_path, groups):
     throwaway.write(tmp_path, "01_one", parameters=LISTS, together=groups)
-    with pytest.raises(ParameterError, match=r"anisotropy.together to be lists of names .*names, widths, other"):
+    with pytest.raises(
+        ParameterError, match=r"anisotropy.together to be (a list, got|lists of names .*names, widths, other)"
+    ):
         declarations.together("01_one", tmp_path)
+
+
+@pytest.mark.parametrize("metadata", [None, [], "together"])
+def test_metadata_of_another_kind_are_refused(tmp_path, metadata):
+    path = throwaway.write(tmp_path, "01_one", parameters=LISTS)
+    content = json.loads(path.read_text())
+    content["metadata"]["anisotropy"] = metadata
+    path.write_text(json.dumps(content))
+    for read in (lambda: declarations.together("01_one", tmp_path), lambda: records.after(path)):
+        with pytest.raises(ParameterError, match="to be a list, got"):
+            read()
+
+
+def test_a_notebooks_own_lists_are_compared_too(tmp_path):
+    throwaway.write(tmp_path, "01_one", parameters=LISTS, together=[["names", "other"]])
+    with pytest.raises(ParameterError, match="01_one: expected these lists to be equally long"):
+        presets.load("01_one", folder=tmp_path)
 
 
 def test_strict_leaves_a_readers_own_names_alone(folders):
@@ -269,9 +290,11 @@ def test_folders_of_different_changes_differ_and_stay_inside():
         "word=x",
         "word=X",
         "word=" + 99 * "a",
+        "word='a,rate=1'",
     ]
     found = [presets.folder_of([text]) for text in [*texts, "word=" + 98 * "a"]]
     assert len(set(found)) == len(found)
+    assert presets.folder_of(["word=a", "rate=1"]) not in found
     assert all("/" not in name and name[:1].isalpha() and len(name) < 80 for name in found)
     with pytest.raises(ParameterError, match="expected name=value"):
         presets.folder_of(["seed"])

@@ -217,6 +217,14 @@ def test_a_trial_with_changed_parameters_leaves_the_presets_results_alone(projec
     assert run()[0] == run("rate=0.01")[0] == {"01_one": "skipped"}
 
 
+def test_the_command_line_says_where_a_trial_goes(project, monkeypatch, capsys):
+    project.write("01_one")
+    for name, folder in (("NOTEBOOKS", project.notebooks), ("PARAMS", project.params), ("OUTPUT", project.output)):
+        monkeypatch.setenv(f"ANISOTROPY_{name}", str(folder))
+    assert reproduce.main(["--list", "--set", "rate=0.01"]) == 0
+    assert f"results go to {project.output / 'set' / 'rate=0.01'}" in capsys.readouterr().out
+
+
 def test_command_line_codes(project):
     project.write("01_one", "print(1)")
     project.write("02_fails", "1 / 0")

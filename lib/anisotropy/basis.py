@@ -23,10 +23,11 @@ class Nads:
         directions: (k, C, H, W) float32, orthonormal; the entry of largest size is positive in each.
         networks: random networks averaged over.
         eigenvalue_errors: (k,) standard error of each eigenvalue, from the spread between groups of networks.
-        split_half: k -> overlap of the top-k subspaces of two halves of the networks. The whole estimate is closer to
+        split_half: k -> overlap of the top-k subspaces of two halves of the networks; where channels are alike, k is a
+            multiple of their number: single colours are a convention. The whole estimate is closer to
             the truth than its halves are to each other: see `expected_overlap`.
         plain_networks: k -> number of networks that plain sampling of s s^T would need to know the top-k subspace as
-            well, at least (`subspaces.plain_networks`); where channels are alike, k is a multiple of their number.
+            well, at least (`subspaces.plain_networks`), for the same k.
         curve: (networks, seconds, overlap of the halves at the target's k) as the estimate grew, where recorded.
         settings: arguments, evaluation point, verified symmetries, read-out, versions, time.
     """

@@ -88,6 +88,19 @@ def declared(notebook: str, folder: Path | None = None) -> dict[str, Declared]:
     return _literals(tagged[0]["source"], f"{path.name}, cell 'parameters'")
 
 
+def said(path: Path, what: str) -> list:
+    """A list that a notebook's metadata hold for us, `"anisotropy": {what: [...]}`; empty where there is none.
+
+    Raises:
+        ParameterError: the metadata hold something else.
+    """
+    ours = read(path)["metadata"].get("anisotropy", {})
+    found = ours.get(what, []) if isinstance(ours, dict) else ours
+    if not isinstance(found, list) or not isinstance(ours, dict):
+        raise ParameterError(f"{path.name}: expected metadata anisotropy.{what} to be a list, got {found!r}")
+    return found
+
+
 def together(notebook: str, folder: Path | None = None) -> list[tuple[str, ...]]:
     """Parameters of a notebook that are lists with one element for the same things, as its metadata say.
 
@@ -97,10 +110,9 @@ def together(notebook: str, folder: Path | None = None) -> list[tuple[str, ...]]
         ParameterError: the metadata hold something else, or a name that is no parameter with a list.
     """
     path = source(notebook, folder)
-    groups = read(path)["metadata"].get("anisotropy", {}).get("together", [])
+    groups = said(path, "together")
     lists = [name for name, parameter in declared(notebook, folder).items() if isinstance(parameter.default, list)]
-    whole = isinstance(groups, list) and all(isinstance(g, list) and all(name in lists for name in g) for g in groups)
-    if not whole:
+    if not all(isinstance(group, list) and all(name in lists for name in group) for group in groups):
         raise ParameterError(
             f"{path.name}: expected metadata anisotropy.together to be lists of names of parameters that are lists "
             f"({', '.join(lists) or 'it has none'}), got {groups!r}"

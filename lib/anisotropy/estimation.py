@@ -74,7 +74,8 @@ def estimate(
             the rounding of a forward pass.
         dtype: of the networks; None is float32. "bfloat16" is about twice as fast where the processor has it.
         progress: a progress bar, on a terminal only.
-        target: (k, overlap): "auto" stops when the top-k subspaces of the two halves overlap this much.
+        target: (k, overlap): "auto" stops when the top-k subspaces of the two halves overlap this much; where channels
+            are alike k is raised to a multiple of their number.
         max_networks: where "auto" gives up, with a warning.
         readout_draws: gradient only: average over this many random orthogonal read-outs instead of all features.
         probes: mixed only: random parameter directions per network.
@@ -134,7 +135,7 @@ def estimate(
         seed=seed,
         copy=not fresh,
     )
-    group = _group(symmetry, factory, shape, point if isinstance(at, Tensor) else None, seed)
+    group = _group(symmetry, factory, shape, point if isinstance(at, Tensor) else None, seed, step, method)
     covariance = (
         DenseCovariance(shape, group) if kept is None else LowRankCovariance(shape, group, rank=kept, seed=seed)
     )
@@ -174,7 +175,8 @@ def _advance(run: Run, factory, networks: int | str, target: tuple[int, float], 
         )
     else:
         goals = [networks]
-    k = min(target[0], math.prod(run.covariance.shape))
+    alike = run.covariance.alike  # subspaces of whole colours: single ones are a convention
+    k = min(-(-target[0] // alike) * alike, math.prod(run.covariance.shape))
     begin = time.monotonic() - run.seconds
     for goal in goals:
         run.advance(factory, goal, workers, progress, begin)
@@ -186,7 +188,7 @@ def _advance(run: Run, factory, networks: int | str, target: tuple[int, float], 
     else:
         if networks == "auto":
             warnings.warn(
-                f"the top-{target[0]} overlap of two halves is {run.curve[-1][2]:.3f} after {run.count} networks, "
+                f"the top-{k} overlap of two halves is {run.curve[-1][2]:.3f} after {run.count} networks, "
                 f"below the target of {target[1]}: raise max_networks",
                 stacklevel=3,
             )
@@ -201,12 +203,12 @@ def _finish(run: Run, settings: dict[str, Any]) -> Nads:
     errors, halves, plain = None, {}, {}
     if count >= 2:
         first, second = (covariance.eigen(slice(h, None, 2)).directions for h in (0, 1))
-        halves = {k: overlap(first, second, k) for k in OVERLAPS if k <= min(len(first), len(second))}
+        known = [k * covariance.alike for k in OVERLAPS]
+        halves = {k: overlap(first, second, k) for k in known if k <= min(len(first), len(second))}
         variance = covariance.spread(directions)
         if isinstance(covariance, DenseCovariance):
             errors = variance.diagonal().sqrt()
-            known = [k * covariance.alike for k in OVERLAPS if k * covariance.alike < len(variance)]
-            plain = {k: plain_networks(eigen.eigenvalues, variance, k) for k in known}
+            plain = {k: plain_networks(eigen.eigenvalues, variance, k) for k in known if k < len(variance)}
         else:
             errors = variance.sqrt()
     return Nads(
@@ -235,12 +237,14 @@ def _point(at: str | Tensor, shape: tuple[int, int, int], seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(number(seed, 2)), dtype=torch.float32)
 
 
-def _group(symmetry, factory, shape: tuple[int, int, int], image: Tensor | None, seed: int) -> tuple[str, ...]:
+def _group(symmetry, factory, shape, image: Tensor | None, seed: int, step: float, method: str) -> tuple[str, ...]:
     """Symmetries to average over; the covariance at one image has those of the networks that the image has too."""
     if symmetry == "auto":
         group = symmetries.verified(factory, shape, seed=seed)
         group = group if image is None else symmetries.shared(group, image)
-        alike = (image is None or not bool(image.any())) and channels.verified(factory, shape, seed=seed)
+        size = abs(float(step)) if method == "secant" else channels.SMALL
+        black = image is None or not bool(image.any())
+        alike = black and channels.verified(factory, shape, seed=seed, step=size)
         return (*group, channels.ALIKE) if alike else group
     if symmetry == "none":
         return ("",)

@@ -123,6 +123,7 @@ def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, para
     known = declared(notebook, folder)
     values = {name: d.default for name, d in known.items()}
     if preset == QUICK:
+        matching(notebook, values, notebook, folder=folder)
         return values
     base = Path(params) / notebook if params else paths.params(notebook)
     path = base / f"{paths.plain_name(preset, 'preset name')}.yaml"
@@ -191,7 +192,8 @@ def folder_of(assignments: Iterable[str]) -> str:
     """
     changes = sorted((name, value) for name, value in parse(assignments).items() if name not in WHERE)
     exact = ",".join(f"{name}={value if isinstance(value, str) else repr(value)}" for name, value in changes)
-    plain = re.sub(r"[^\w.+=,-]+", "-", exact, flags=re.ASCII).strip("-")[:60]
+    texts = (f"{name}={re.sub(r'[^A-Za-z0-9_.+-]+', '-', str(value)).strip('-')}" for name, value in changes)
+    plain = ",".join(texts)[:60]
     return plain if plain == exact else f"{plain}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
 
 

@@ -78,10 +78,10 @@ def after(path: Path) -> tuple[str, ...]:
     """Notebooks whose results a notebook uses, as its metadata say: `"anisotropy": {"after": ["03_nads"]}`.
 
     Raises:
-        PlanError: the metadata hold something else.
+        PlanError, ParameterError: the metadata hold something else.
     """
-    found = declarations.read(path)["metadata"].get("anisotropy", {}).get("after", [])
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+    found = declarations.said(path, "after")
+    if not all(isinstance(name, str) for name in found):
         raise PlanError(f"{path.name}: expected metadata anisotropy.after to be a list of notebooks, got {found!r}")
     return tuple(found)
 

@@ -291,12 +291,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options |= {"dry_run": options["dry_run"] or listed, "rehearse": options["dry_run"] and not listed}
     preset, report_wanted = options.pop("preset"), not (options.pop("no_report") or options["dry_run"])
     try:
-        options["output"] = folder_of(options["output"], options["assignments"])
+        written = folder_of(options["output"], options["assignments"])
         outcome = reproduce(preset, options.pop("only"), options.pop("assignments"), **options)
         if report_wanted:
             from anisotropy import report  # here, because it takes seconds to import and the rest does not need it
 
-            print(report.after(preset, options["output"]), flush=True)
+            print(report.after(preset, written), flush=True)
     except (PlanError, ParameterError) as error:
         print(f"error: {error}\nnothing was started", file=sys.stderr)
         return 2

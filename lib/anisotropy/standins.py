@@ -209,7 +209,7 @@ def _random(shape, rank: int | None, networks: int, goals: list[int], settings: 
     rows = rows[:, torch.randperm(size, generator=generator)]
     rows = rows * rows.gather(1, rows.abs().argmax(1, keepdim=True)).sign()
     values = torch.logspace(0, -3, count, dtype=torch.float64) / count
-    known = [k for k in OVERLAPS if k < count]
+    known = sorted({k * each for k in OVERLAPS for each in (1, shape[0]) if k * each < count})  # colours may be alike
     return Nads(
         values, rows.view(-1, *shape), networks, 0.1 * values, dict.fromkeys(known, OVERLAP),
         dict.fromkeys(known, float(networks)), [(goal, 0.0, OVERLAP) for goal in goals], settings,

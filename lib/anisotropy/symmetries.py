@@ -200,15 +200,15 @@ def _exchangeable(
                 good.remove(symmetry)
                 continue
             p = permutation((1, *filters.shape[1:]), symmetry)
-            same = all(same_mean(moment, moment[:, p]) for moment in moments)
+            same = all(_one_mean(moment, moment[:, p]) for moment in moments)
             if same and products is not None:
-                same = same_mean(products.flatten(1), products[:, p][:, :, p].flatten(1))
+                same = _one_mean(products.flatten(1), products[:, p][:, :, p].flatten(1))
             if not same:
                 good.remove(symmetry)
     return good
 
 
-def same_mean(values: Tensor, moved: Tensor) -> bool:
+def _one_mean(values: Tensor, moved: Tensor) -> bool:
     """Whether draws (n, k) have the same mean as the same numbers in another place, an involution.
 
     Each pair that is exchanged gives one difference. If the means are equal, the squares of the mean differences, in
