@@ -209,7 +209,7 @@ def scaling_section(content: dict) -> list[str]:
         if name == "large":
             parts += ["### 3 x 224 x 224", table(SCALING, rows)]
             parts.append(
-                "What this shows is cost. Halves that agree little (1 the same top-10 subspace, 10 / D unrelated ones) "
+                "What this shows is cost. Halves that agree little (1 the same top-30 subspace, 30 / D unrelated ones) "
                 "say that so few networks do not know the leading directions of so many pixels yet."
             )
         else:

@@ -108,5 +108,5 @@ SCALING = {
     "s": lambda r: f"{r['seconds']:.1f}",
     "of these at the end": lambda r: f"{r['seconds_end']:.1f}",
     "GiB above libraries": lambda r: f"{r['memory_gib']:.2f}",
-    "halves agree, top 10": lambda r: "" if r["overlap_10"] is None else f"{r['overlap_10']:.3f}",
+    "halves agree, top 30": lambda r: f"{r['overlap']:.3f}" if r.get("overlap") is not None else "",
 }
