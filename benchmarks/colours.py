@@ -49,9 +49,8 @@ def measure(name: str, size: int, dtype: str, networks: int) -> dict:
         directions = sums[way].eigen().directions
         errors[way] = float(sums[way].spread(directions).sum())
         spent[way] += clock() - begin
-        overlaps[way] = {
-            k: subspaces.overlap(*halves, k) for k in (30, 60)
-        }  # whole triplets: single colours are a convention of the block
+        # Whole triplets: single colours are a convention of the block.
+        overlaps[way] = {k: subspaces.overlap(*halves, k) for k in (30, 60)}
     row = {
         "network": name, "shape": list(x.shape), "dtype": dtype, "networks": networks, "symmetry": list(group),
         "seconds_verifying": verified, "seconds_secants": made, "seconds_rest": spent, "squared_error": errors,

@@ -271,7 +271,7 @@ def test_every_preset_file_of_the_repository_is_accepted():
     ("assignments", "folder"),
     [
         ([], ""),
-        (["device=cuda", "engine=local:16", "workers=8", "store=/tmp/x"], ""),
+        (["device=cuda", "engine=local:16", "workers=8", "store=elsewhere"], ""),
         (["seed=1"], "seed=1"),
         (["sigma=0.5", "device=cuda", "seed=1"], "seed=1,sigma=0.5"),
         (["seed = 1"], "seed=1"),

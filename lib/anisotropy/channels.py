@@ -215,14 +215,14 @@ def _seen(network: nn.Module, readers: list[str], x: Tensor) -> list[Tensor]:
 
 def _exchangeable(weights: Tensor) -> bool:
     """Whether filters (n, C, positions) look as if channels could be exchanged and signs changed."""
-    count, positions = weights.shape[1:]
-    flat = weights.flatten(1)
-    return _zero_mean(flat) and _zero_mean(flat**3) and all(map(_zero_mean, _contrasts(weights, count, positions)))
+    return all(map(_zero_mean, _contrasts(weights)))
 
 
-def _contrasts(weights: Tensor, count: int, positions: int) -> Iterator[Tensor]:
-    """What has mean 0 where channels are alike: differences between channels that follow, products of any two."""
-    few = weights
+def _contrasts(weights: Tensor) -> Iterator[Tensor]:
+    """What has mean 0 where channels are alike: odd moments, differences between channels, products of any two."""
+    yield weights.flatten(1)
+    yield weights.flatten(1) ** 3
+    few, (count, positions) = weights, weights.shape[1:]
     if positions > PROJECTIONS:
         generator = torch.Generator().manual_seed(0)
         few = weights @ torch.randn(positions, PROJECTIONS, generator=generator, dtype=weights.dtype)
