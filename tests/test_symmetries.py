@@ -178,6 +178,80 @@ def test_symmetric_networks_pass_with_every_seed():
     assert all(symmetries.verified(factory, (1, 16, 16), seed=seed) == symmetries.SQUARE for seed in range(12))
 
 
+class Pooled(nn.Module):
+    """A convolutional network that has every symmetry of the square."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.readout = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(8 * 16, 1)
+
+    def seen(self, x):
+        return torch.relu(self.conv(x))
+
+    def forward(self, x):
+        return self.readout(nn.functional.max_pool2d(self.seen(x), 2).flatten(1))
+
+
+class Mute(Pooled):
+    """A read-out of zeros hides no symmetry."""
+
+    def __init__(self):
+        super().__init__()
+        nn.init.zeros_(self.readout.weight)
+
+
+class MuteRamp(Mute):
+    """Nor does it hide that there is none."""
+
+    def seen(self, x):
+        return super().seen(x + torch.linspace(0, 1, 8))
+
+
+class Glare(Pooled):
+    """What is very bright and on the left is cut off: no test image of noise is so bright."""
+
+    def seen(self, x):
+        return super().seen(torch.cat([x[..., :4].clamp(-20, 20), x[..., 4:]], -1))
+
+
+class Sometimes(Pooled):
+    """Every other network has a ramp."""
+
+    def __init__(self):
+        super().__init__()
+        self.ramp = torch.rand(()) < 0.5
+
+    def seen(self, x):
+        return super().seen(x + torch.linspace(0, 1, 8) if self.ramp else x)
+
+
+def folded():
+    """Filters of 64 weights, too large to compare all pairs; on the right of each row above they are the same."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 1))
+    with torch.no_grad():
+        weight = network[1].weight.view(256, 8, 8)
+        weight[:, :4, 4:] = weight[:, :4, 3:4]
+    return network
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (Pooled, symmetries.SQUARE),
+        (Mute, symmetries.SQUARE),
+        (MuteRamp, ("", "v")),
+        (Glare, ("", "v")),
+        (Sometimes, ("", "v")),
+    ],
+)
+def test_what_noise_and_weights_do_not_show_is_found(make, expected):
+    assert symmetries.verified(make, (1, 8, 8)) == expected
+
+
+def test_neighbours_that_answer_alike_on_one_side_only_are_found():
+    assert symmetries.verified(folded, (1, 8, 8)) == ("",)
+
+
 def test_an_image_keeps_the_symmetries_that_it_has():
     image = torch.zeros(1, 4, 4)
     assert symmetries.shared(symmetries.SQUARE, image) == symmetries.SQUARE

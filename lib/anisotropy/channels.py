@@ -16,24 +16,19 @@ from collections.abc import Callable, Iterator
 
 import torch
 from scipy.linalg import helmert
-from scipy.stats import chi2
 from torch import Tensor, nn
 
-from anisotropy import readouts
+from anisotropy import probing, readouts
 from anisotropy.architectures import build
-from anisotropy.symmetries import observed
 
 ALIKE = "c"
 """Name of this symmetry beside those of the grid (`symmetries`)."""
 
-FILTERS, LEAST, MOST = 512, 16, 64
-"""Filters of a first layer that are compared, if at least and at most so many networks have them."""
+FILTERS, MOST = 512, 64
+"""Filters of a first layer that are compared, and networks at most that are drawn to have them."""
 
 SEVERAL = 4
 """Networks whose weights are moved."""
-
-SMALL = 0.1
-"""Step of the dipoles that stand for gradients."""
 
 PROJECTIONS = 16
 """Numbers that stand for a filter's weights in one channel, where it has more, when weights are multiplied by pairs."""
@@ -86,22 +81,21 @@ def _alike(make: Callable[[], nn.Module], shape: tuple[int, int, int], seed: int
     network = build(make, seed)
     readers, readout = _readers(network, images), readouts.find(network, images[0])
     exchanges = list(_exchanges(shape[0]))
-    if not readers or not all(_commutes(network, readers, step * images, *exchange) for exchange in exchanges):
+    if not readers or not _commutes(network, readers, step * images, exchanges):
         return False
-    cycle = exchanges[-1]
     drawn: dict[str, list[Tensor]] = {name: [] for name in readers}
-    energies = []
+    products = []
     for index in range(MOST):
-        network = build(make, seed, index)
-        if index < SEVERAL and not _commutes(network, readers, (step if index % 2 else 1) * images, *cycle):
+        network = network if index == 0 else build(make, seed, index)
+        if index < SEVERAL and not _commutes(network, readers, (step if index % 2 else 1) * images, exchanges[-1:]):
             return False
         for name, some in drawn.items():
             filters = _filters(network.get_submodule(name), shape[0])
             some.append(filters[:: -(-len(filters) // FILTERS)].double())
-        energies.append(_energies(network, readout, shape, step, generator))
-        if index + 1 >= LEAST and min(sum(map(len, some)) for some in drawn.values()) >= FILTERS:
+        products.append(_products(network, readout, shape, step, generator))
+        if index + 1 >= probing.NETWORKS and min(sum(map(len, some)) for some in drawn.values()) >= FILTERS:
             break
-    return _balanced([e for e in energies if e is not None]) and all(
+    return _balanced([found for found in products if found is not None]) and all(
         _exchangeable(torch.cat(some)) for some in drawn.values()
     )
 
@@ -115,40 +109,32 @@ def _exchanges(count: int) -> Iterator[tuple[Tensor, Tensor]]:
     yield same.roll(1), minus
 
 
-def _energies(network: nn.Module, readout: str | None, shape, step: float, generator: torch.Generator) -> Tensor | None:
-    """Products (C, C) of the responses to dipoles in each channel, over some pixels, of trace 1; None where all are 0.
-
-    Responses are those of the features before the read-out, where there is one: its weights average over them.
-    """
+def _products(network: nn.Module, readout: str | None, shape, step: float, generator) -> Tensor | None:
+    """Products (C, C) of responses to dipoles in each channel, summed over pixels, of trace 1; None where all are 0."""
     count, pixels = shape[0], shape[1] * shape[2]
     places = max(1, min(4, 4 * 1024 // pixels))
     dipoles = torch.zeros(places, count, *shape)
     chosen = torch.randint(pixels, (places,), generator=generator)
     for c in range(count):
         dipoles[:, c, c].flatten(1)[torch.arange(places), chosen] = step
-    dipoles, point = dipoles.flatten(0, 1), torch.randn(shape, generator=generator)
-    features: list[Tensor] = []
-
-    def note(name: str, module: nn.Module, inputs, output) -> None:
-        if name == readout:
-            features.append(inputs[0])
-
-    output = observed(network, torch.cat([point + dipoles, point - dipoles]), note)
-    answers = (features[0] if features else output).double().flatten(1)
-    response = (answers[: len(dipoles)] - answers[len(dipoles) :]).unflatten(0, (places, count))
-    products = torch.einsum("pcf,pdf->cd", response, response)
-    total = float(products.trace())
-    return products / total if 0 < total < float("inf") else None
+    point = torch.randn(shape, generator=generator)
+    products = probing.response_products(network, readout, dipoles.flatten(0, 1), point)
+    if products is None:
+        return None
+    return torch.einsum("pcpd->cd", products.view(places, count, places, count))
 
 
-def _balanced(energies: list[Tensor]) -> bool:
+def _balanced(products: list[Tensor]) -> bool:
     """Whether products of responses (C, C) have equal means on the diagonal, and 0 beside it."""
-    if len(energies) < LEAST // 2:
+    if len(products) < probing.NETWORKS // 2:
         return False  # most answer nothing, or NaN
-    found = torch.stack(energies)
+    found = torch.stack(products)
     count = found.shape[1]
     beside = torch.triu_indices(count, count, 1)
-    return _zero_mean(found.diagonal(dim1=1, dim2=2) - 1 / count) and _zero_mean(found[:, beside[0], beside[1]])
+    return all(
+        probing.zero_mean(numbers, 1e-5)
+        for numbers in (found.diagonal(dim1=1, dim2=2) - 1 / count, found[:, beside[0], beside[1]])
+    )
 
 
 def _readers(network: nn.Module, x: Tensor) -> list[str]:
@@ -161,7 +147,7 @@ def _readers(network: nn.Module, x: Tensor) -> list[str]:
         if same and _mixes(module, x.shape[1:]):
             found.append(name)
 
-    observed(network, x, note)
+    probing.observed(network, x, note)
     return found
 
 
@@ -176,26 +162,22 @@ def _filters(module: nn.Module, count: int) -> Tensor:
     return module.weight.detach().flatten(1).unflatten(1, (count, -1))
 
 
-def _commutes(network: nn.Module, readers: list[str], x: Tensor, order: Tensor, signs: Tensor) -> bool:
-    """Whether weights moved with the channels undo what is done to the image.
+def _commutes(network: nn.Module, readers: list[str], x: Tensor, exchanges: list[tuple[Tensor, Tensor]]) -> bool:
+    """Whether weights moved with the channels undo what is done to the image, in each of some exchanges.
 
     What every layer gets and makes of the image must agree: some networks begin with a read-out of zeros.
     """
-    moved = copy.deepcopy(network)
-    for module in map(moved.get_submodule, readers):
-        filters = _filters(module, len(order))[:, order] * signs[:, None]
-        with torch.no_grad():
-            module.weight.copy_(filters.view_as(module.weight))
-    before, after = _seen(network, readers, x), _seen(moved, readers, x[:, order] * signs[:, None, None])
-    if [one.shape for one in before] != [one.shape for one in after]:
-        return False
-    depends = False
-    for one, other in zip(before, after, strict=True):
-        size = float((one[:1] - one[1:]).abs().max())  # of the part that depends on the image
-        depends = depends or size > 0
-        if not float((one - other).abs().max()) <= max(1e-3 * size, 1e-5 * float(one.abs().max())):
+    before = _seen(network, readers, x)
+    for order, signs in exchanges:
+        moved = copy.deepcopy(network)
+        for module in map(moved.get_submodule, readers):
+            filters = _filters(module, len(order))[:, order] * signs[:, None]
+            with torch.no_grad():
+                module.weight.copy_(filters.view_as(module.weight))
+        after = _seen(moved, readers, x[:, order] * signs[:, None, None])
+        if len(before) != len(after) or not probing.agree(before, after):
             return False
-    return depends
+    return True
 
 
 def _seen(network: nn.Module, readers: list[str], x: Tensor) -> list[Tensor]:
@@ -209,13 +191,13 @@ def _seen(network: nn.Module, readers: list[str], x: Tensor) -> list[Tensor]:
         dense = (t for t in some if isinstance(t, Tensor) and t.layout == torch.strided and t.is_floating_point())
         found.extend(t.float() for t in dense if t.dim() and len(t) == len(x) and t.numel())
 
-    last = observed(network, x, note)
+    last = probing.observed(network, x, note)
     return [*found, last.float()]
 
 
 def _exchangeable(weights: Tensor) -> bool:
     """Whether filters (n, C, positions) look as if channels could be exchanged and signs changed."""
-    return all(map(_zero_mean, _contrasts(weights)))
+    return all(map(probing.zero_mean, _contrasts(weights)))
 
 
 def _contrasts(weights: Tensor) -> Iterator[Tensor]:
@@ -239,12 +221,3 @@ def _contrasts(weights: Tensor) -> Iterator[Tensor]:
         for b in range(a):
             yield (weights[:, a] * weights[:, b]).sum(1, keepdim=True)
             yield products(a, b)
-
-
-def _zero_mean(values: Tensor) -> bool:
-    """Whether draws (n, k) have mean 0: squares of the means, in units of their variance, add up to chi-square."""
-    variance = float(values.var(0).mean())
-    if variance < 1e-24:  # no randomness: zeros, or not
-        return float(values.abs().max()) < 1e-12
-    score = float(values.mean(0).square().sum()) / (variance / len(values))
-    return score < chi2.isf(1e-7, values.shape[1])

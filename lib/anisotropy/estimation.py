@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import channels, checks, ledger, readouts, rehearsing, symmetries, vetting
+from anisotropy import channels, checks, ledger, probing, readouts, rehearsing, symmetries, vetting
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
 from anisotropy.running import Response, Run, number
@@ -240,9 +240,9 @@ def _point(at: str | Tensor, shape: tuple[int, int, int], seed: int) -> Tensor:
 def _group(symmetry, factory, shape, image: Tensor | None, seed: int, step: float, method: str) -> tuple[str, ...]:
     """Symmetries to average over; the covariance at one image has those of the networks that the image has too."""
     if symmetry == "auto":
-        group = symmetries.verified(factory, shape, seed=seed)
+        size = abs(float(step)) if method == "secant" else probing.SMALL
+        group = symmetries.verified(factory, shape, seed=seed, step=size)
         group = group if image is None else symmetries.shared(group, image)
-        size = abs(float(step)) if method == "secant" else channels.SMALL
         black = image is None or not bool(image.any())
         alike = black and channels.verified(factory, shape, seed=seed, step=size)
         return (*group, channels.ALIKE) if alike else group
