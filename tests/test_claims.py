@@ -68,6 +68,11 @@ def test_the_spread_of_one_measurement_is_not_known():
         claims.over(np.ones((2, 2)))
 
 
+def test_what_rounds_to_many_zeros_is_said_to_be_smaller_than_the_last_of_them():
+    assert claims.at_most("a", "b", 3e-16, 1e-12, digits=12).value == "<1e-12"
+    assert claims.at_most("a", "b", 0.0003, 1, digits=3).value == "0.000"
+
+
 def test_numbers_are_rounded_and_never_minus_zero():
     claim = claims.at_least("s", "Fig. 5", -0.001, -1, spread=0.004, n=3)
     assert str(claim) == "holds: s [Fig. 5]: 0.00 ± <0.01 (n = 3), needed ≥ -1.00"

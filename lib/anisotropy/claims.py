@@ -43,6 +43,8 @@ class Claim:
         if self.measured is None:
             return "-"
         text = _rounded(self.measured, self.digits)
+        if self.digits > 5 and not text.strip("0."):
+            text = f"<{10**-self.digits:g}"  # not a row of zeros
         if self.spread:
             spread = _rounded(self.spread, self.digits)
             text += f" ± {spread}" if spread.strip("0.") else f" ± <{10**-self.digits:g}"
