@@ -73,6 +73,8 @@ def test_finished_units_are_not_trained_again_and_keys_follow_what_matters(logre
         (arms.flipped(BASIS), arms.flipped_pixels(BASIS)),
         (arms.permuted(BASIS, seed=0), arms.permuted(BASIS, seed=1)),
         (arms.rotated(1024, seed=0), arms.rotated(1024, seed=1)),
+        (arms.signed(BASIS, seed=0), arms.signed(BASIS, seed=1)),
+        (arms.signed(BASIS, seed=0), arms.permuted(BASIS, seed=0)),
     ],
 )
 def test_arms_that_differ_are_filed_apart(one, other):
@@ -103,7 +105,8 @@ def test_scrambled_carriers_take_the_content_away_and_tell_nothing():
 
 def test_an_orthogonal_arm_is_the_same_problem_in_other_coordinates():
     plain = arms.prepare(arms.clean(), DIGITS)
-    for arm in (arms.flipped(BASIS), arms.rotated(1024, seed=0), arms.permuted(BASIS, seed=0)):
+    maps = {"basis": BASIS, "seed": 0}
+    for arm in (arms.flipped(BASIS), arms.rotated(1024, seed=0), arms.permuted(**maps), arms.signed(**maps)):
         changed = arms.prepare(arm, DIGITS)
         for a, b in ((plain.train, changed.train), (plain.test, changed.test)):
             rows, others = a[0].flatten(1), b[0].flatten(1)

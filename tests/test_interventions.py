@@ -116,6 +116,20 @@ def test_permute_moves_each_coefficient_where_the_order_says():
         interventions.permute(IMAGES, BASIS, torch.zeros(64, dtype=torch.long))
 
 
+def test_signs_keep_what_lies_along_each_direction_and_with_it_the_alignment():
+    signs = 1 - 2 * torch.randint(2, (64,), generator=torch.Generator().manual_seed(7))
+    changed = interventions.change_signs(IMAGES, BASIS, signs)
+    assert torch.allclose(coefficients(changed), signs * coefficients(IMAGES), atol=1e-12)
+    assert (changed - IMAGES).abs().max() > 0.1
+    images, labels = torch.rand(400, 3, 8, 8, dtype=torch.float64), torch.arange(400) % 2
+    images[::2, :, :3] += 1.0
+    change = interventions.change_signs(images, BASIS, signs)
+    before, after = (alignment.measure(some, labels, BASIS) for some in (images, change))
+    assert after.energy == pytest.approx(before.energy, abs=1e-9)
+    with pytest.raises(ValueError, match="64 signs, each 1 or -1"):
+        interventions.change_signs(IMAGES, BASIS, 0.5 * signs)
+
+
 @pytest.mark.parametrize("change", ["flip", "rotate", "flip all channels"])
 def test_norms_and_angles_are_kept(change):
     whole = interventions.random_rotation(192, generator=torch.Generator().manual_seed(2))

@@ -52,3 +52,9 @@ def test_a_gallery_shows_grey_and_colour_directions():
     assert [len(ax.images) for ax in figure.axes] == [1] * 8
     assert np.asarray(figure.axes[4].images[0].get_array()).shape == (4, 4, 3)
     plt.close(figure)
+
+
+def test_a_network_that_is_not_the_papers_has_a_name_and_a_colour_too():
+    assert plotting.label("lenet") == "LeNet" and plotting.colour("lenet") == plotting.COLOURS["lenet"]
+    assert plotting.label("mine:network") == "mine:network"
+    assert plotting.colour("mine:network") == plotting.colour("mine:network") in plotting.OTHER_COLOURS

@@ -172,6 +172,20 @@ def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
     )
 
 
+def signed(basis: torch.Tensor, *, seed: int, label: str = "signs") -> Arm:
+    """Return the arm whose coefficients get signs at random: each direction holds as much of the classes as before.
+
+    The control for flipping that keeps the alignment of data and network, and breaks what a picture is otherwise.
+    """
+    seed = checks.whole(seed, "seed", 0)
+    signs = 1 - 2 * torch.randint(2, (len(basis),), generator=torch.Generator().manual_seed(seed))
+    return Arm(
+        label,
+        {"kind": "signed", "basis": _hash(basis), "seed": seed} | _version(),
+        normalised=lambda images: interventions.change_signs(images, basis, signs),
+    )
+
+
 def rotated(size: int, *, seed: int, label: str = "rotated") -> Arm:
     """Return the arm that is rotated at random: `size` is H W (each channel by itself) or C H W."""
     size, seed = checks.whole(size, "size"), checks.whole(seed, "seed", 0)

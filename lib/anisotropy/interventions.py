@@ -1,4 +1,4 @@
-"""Interventions on images along a basis: poison one direction, flip or permute all, rotate (Section 4.2).
+"""Interventions on images along a basis: poison one direction, flip, permute or sign all, rotate (Section 4.2).
 
 Images are (n, C, H, W) floats. A basis is (D, 1, H, W), used on every channel by itself, or (D, C, H, W); its rows are
 orthonormal. All functions are pure, on the device and in the dtype of the images.
@@ -207,6 +207,26 @@ def flip(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     Twice is the identity. Arguments, result and errors are those of `permute`.
     """
     return permute(images, basis, torch.arange(len(checks.tensor(basis, "a basis"))).flip(0))
+
+
+def change_signs(images: torch.Tensor, basis: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
+    """Multiply the coefficient of each direction by 1 or -1: every direction keeps its energy, pictures fall apart.
+
+    Args:
+        images: (n, C, H, W).
+        basis: (D, 1, H, W) with D = H W, or (D, C, H, W) with D = C H W; orthonormal and complete.
+        signs: (D,), each 1 or -1.
+
+    Returns:
+        (n, C, H, W); norms and angles between images are kept, and what of them lies along each direction.
+
+    Raises:
+        ValueError: if the basis is not complete and orthonormal, or `signs` are no signs.
+    """
+    rows = complete_rows(images, basis)
+    if checks.tensor(signs, "signs").shape != rows.shape[:1] or not bool((signs.abs() == 1).all()):
+        raise ValueError(f"expected {len(rows)} signs, each 1 or -1, got {tuple(signs.shape)} numbers")
+    return _linear(images, rows.T @ (signs.double().cpu()[:, None] * rows))
 
 
 def rotate(images: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:

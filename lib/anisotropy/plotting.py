@@ -4,6 +4,7 @@ The same network has the same colour in every figure (Okabe and Ito's palette, s
 """
 
 from pathlib import Path
+from zlib import crc32
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,6 +30,20 @@ LABELS = {
     "densenet121": "DenseNet-121",
 }
 """Name of each network in print."""
+
+
+OTHER_COLOURS = ("#D55E00", "#56B4E9", "#8C6BB1", "#7F7F7F")
+"""Of networks that are not the paper's."""
+
+
+def label(name: str) -> str:
+    """Name of a network in print: that of `LABELS`, else the name itself."""
+    return LABELS.get(name, name)
+
+
+def colour(name: str) -> str:
+    """Colour of a network, always the same for one name."""
+    return COLOURS.get(name) or OTHER_COLOURS[crc32(name.encode()) % len(OTHER_COLOURS)]
 
 
 def use_style() -> None:
