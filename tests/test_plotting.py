@@ -55,6 +55,7 @@ def test_a_gallery_shows_grey_and_colour_directions():
 
 
 def test_a_network_that_is_not_the_papers_has_a_name_and_a_colour_too():
-    assert plotting.label("lenet") == "LeNet" and plotting.colour("lenet") == plotting.COLOURS["lenet"]
+    assert plotting.label("lenet") == "LeNet"
+    assert plotting.colour("lenet") == plotting.COLOURS["lenet"]
     assert plotting.label("mine:network") == "mine:network"
     assert plotting.colour("mine:network") == plotting.colour("mine:network") in plotting.OTHER_COLOURS

@@ -47,7 +47,7 @@ found = image_sweeps.run(ten, source, some, recipe=Recipe.cifar(epochs=1, learni
 NADS = """one = architectures.factory("logreg", image_size=8)
 basis = nads.estimate(one, networks=count, progress=False)
 basis.save(run.folder / "mine.safetensors")
-print(nads.load(run.folder / "mine.safetensors").expected_overlap(2), first.test_accuracy.values)
+print(nads.load(run.folder / "mine.safetensors").overlap_range(2), first.test_accuracy.values)
 run.save(plt.figure(), "accuracy", {"accuracy": found.test_accuracy.values})"""
 TROUBLE = """import time
 from pathlib import Path

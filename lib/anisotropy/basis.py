@@ -25,7 +25,7 @@ class Nads:
         eigenvalue_errors: (k,) standard error of each eigenvalue, from the spread between groups of networks.
         split_half: k -> overlap of the top-k subspaces of two halves of the networks; where channels are alike, k is a
             multiple of their number: single colours are a convention. The whole estimate is closer to
-            the truth than its halves are to each other: see `expected_overlap`.
+            the truth than its halves are to each other: see `overlap_range`.
         plain_networks: k -> number of networks that plain sampling of s s^T would need to know the top-k subspace as
             well, at least (`subspaces.plain_networks`), for the same k.
         curve: (networks, seconds, overlap of the halves at the target's k) as the estimate grew, where recorded.
@@ -83,18 +83,17 @@ class Nads:
             )
         return (v.flatten(1).double() @ self.rows.double().T).square() @ self.eigenvalues
 
-    def expected_overlap(self, k: int) -> float:
-        """Overlap with the truth that the split-half overlap suggests.
+    def overlap_range(self, k: int) -> tuple[float, float]:
+        """Range of the overlap of the top-k subspace with the truth, from the split-half overlap.
 
-        Halves with independent errors overlap as c^2 where each overlaps with the truth as c, and the whole has half
-        the squared error: 1 - (1 - sqrt(split half)) / 2. An extrapolation, good where the overlap is not small.
+        The lower end is the overlap of the halves itself; see `subspaces.overlap_with_truth`.
 
         Raises:
             KeyError: the split-half overlap was not measured at this k.
         """
         if k not in self.split_half:
             raise KeyError(f"the split-half overlap was measured at k = {sorted(self.split_half)}, got k = {k}")
-        return 1 - (1 - self.split_half[k] ** 0.5) / 2
+        return subspaces.overlap_with_truth(self.split_half[k])
 
     def save(self, path: str | Path) -> Path:
         """Write to a safetensors file (no pickle), atomically: a reader sees the whole file or none.
