@@ -23,7 +23,7 @@ def indices(total: int, most: int) -> list[int]:
 
     Example:
         >>> indices(6, 10), indices(1000, 8)
-        ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 27, 165, 500, 999])
+        ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 34, 179, 488, 999])
     """
     if total <= most:
         return list(range(total))

@@ -57,7 +57,7 @@ def overlap_with_truth(split_half: float) -> tuple[float, float]:
 
     Example:
         >>> overlap_with_truth(0.64)
-        (0.64, 0.888...)
+        (0.64, 0.88...)
     """
     half = max(split_half, 0.0) ** 0.5
     return split_half, 2 * half / (1 + half)
@@ -146,7 +146,7 @@ def marchenko_pastur_band(samples: int, dimension: int, variance: float = 1.0) -
     Example:
         >>> low, high = marchenko_pastur_band(10_000, 1_024)
         >>> round(high / low, 2)
-        3.76
+        3.77
     """
     if samples < 1 or dimension < 1 or variance < 0:
         raise ValueError(
