@@ -249,10 +249,12 @@ def _facts(found: list[Result]) -> dict[str, Any]:
     finished = sorted(_text(p.get("finished"))[:10] for p in passports if p.get("finished"))
     hardware = sorted({_hardware(_mapping(p, "hardware")) for p in passports} - {""})
     spent = [r.seconds for r in found if r.seconds is not None]
+    trained = sum(results.finite(p.get("unit_seconds")) or 0.0 for p in passports)
     return {
         "there": sum(r.state != MISSING for r in found),
         "all": len(found),
         "dates": " to ".join(dict.fromkeys([finished[0], finished[-1]])) if finished else "",
         "hardware": "; ".join(hardware),
         "took": duration(sum(spent)) if spent else "",
+        "trained": duration(trained) if trained else "",
     }
