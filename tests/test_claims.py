@@ -68,6 +68,15 @@ def test_the_spread_of_one_measurement_is_not_known():
         claims.over(np.ones((2, 2)))
 
 
+def test_a_mean_carries_its_spread_into_a_claim():
+    values = np.array([0.2, 0.3, 0.7])
+    by_hand = claims.at_least("s", "r", values.mean(), 0.1, **claims.over(values))
+    assert claims.at_least("s", "r", bound=0.1, **claims.mean(values)) == by_hand
+    assert claims.at_most("s", "r", bound=0.1, **claims.mean([0.3])).verdict == UNDECIDED
+    with pytest.raises(ValueError, match="expected measurements"):
+        claims.mean([])
+
+
 def test_what_rounds_to_many_zeros_is_said_to_be_smaller_than_the_last_of_them():
     assert claims.at_most("a", "b", 3e-16, 1e-12, digits=12).value == "<1e-12"
     assert claims.at_most("a", "b", 0.0003, 1, digits=3).value == "0.000"

@@ -1,6 +1,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 from anisotropy import directions, plotting
 
 
@@ -54,8 +55,23 @@ def test_a_gallery_shows_grey_and_colour_directions():
     plt.close(figure)
 
 
-def test_a_network_that_is_not_the_papers_has_a_name_and_a_colour_too():
-    assert plotting.label("lenet") == "LeNet"
-    assert plotting.colour("lenet") == plotting.COLOURS["lenet"]
-    assert plotting.label("mine:network") == "mine:network"
-    assert plotting.colour("mine:network") == plotting.colour("mine:network") in plotting.OTHER_COLOURS
+def test_networks_keep_their_colours_and_others_take_what_is_left():
+    found = plotting.looks(["mine:one", "lenet", "mine:two"])
+    assert list(found) == ["mine:one", "lenet", "mine:two"]
+    assert found["lenet"] == {"color": plotting.COLOURS["lenet"], "label": "LeNet"}
+    assert [found[f"mine:{n}"]["label"] for n in ("one", "two")] == ["mine:one", "mine:two"]
+    many = plotting.looks([*plotting.COLOURS, *"abcde"])
+    assert len({look["color"] for look in many.values()}) == len(many)
+    assert len(plotting.looks("abcdefg")) == 7  # more than there are colours
+
+
+def test_bars_are_standard_deviations_over_seeds_and_one_seed_has_none(ax):
+    table = xr.DataArray([[0.5, 0.7], [0.2, 0.2]], dims=("arm", "seed"))
+    mean, spread = plotting.percent(table)
+    assert np.allclose(mean, [60, 20])
+    assert np.allclose(spread, [100 * np.std([0.5, 0.7], ddof=1), 0])
+    mean, spread = plotting.percent(table[:, :1])
+    assert np.allclose(mean, [50, 20])
+    assert spread is None
+    ax.errorbar([0, 1], mean, spread, fmt="o")
+    assert not ax.collections

@@ -91,6 +91,20 @@ def over(values) -> dict[str, float | int]:
     return {"spread": float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0, "n": len(values)}
 
 
+def mean(values) -> dict[str, float | int]:
+    """Mean of independent measurements with its spread and n, as arguments of a claim.
+
+    Args:
+        values: (n,), one for each seed, say.
+
+    Example:
+        >>> print(at_least("more than none", "Fig. 7", bound=0, digits=1, **mean([0.8, 1.0, 0.9])))
+        holds: more than none [Fig. 7]: 0.9 ± 0.1 (n = 3), needed ≥ 0.0
+    """
+    spread = over(values)
+    return {"measured": float(np.mean(values)), **spread}
+
+
 def _interval(spread: float, n: int | None) -> float:
     """Half of the 95 % confidence interval."""
     return spread * (float(stdtrit(n - 1, 0.975)) if n is not None and n > 1 else 2.0)

@@ -20,9 +20,6 @@ from anisotropy import nads, packing, plotting
 from anisotropy.rendering import Unreadable
 from anisotropy.results import Figure, Result, finite
 
-OTHERS = ("#D55E00", "#56B4E9", "#F0E442", "#8C6BB1", "#7F7F7F")
-"""Colours of networks that are not the paper's: what is left of the palette, then two more."""
-
 _NAD = re.compile(r"NAD (\d+)")
 
 
@@ -89,7 +86,7 @@ def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files:
 def _network(networks: dict[str, Network], key: str, label: str | None = None) -> Network:
     if key not in networks:
         others = sum(k not in plotting.COLOURS for k in networks)
-        colour = plotting.COLOURS.get(key, OTHERS[min(others, len(OTHERS) - 1)])
+        colour = plotting.COLOURS.get(key, plotting.OTHERS[min(others, len(plotting.OTHERS) - 1)])
         networks[key] = Network(key, label or plotting.LABELS.get(key, key.replace("_", " ")), colour)
     return networks[key]
 

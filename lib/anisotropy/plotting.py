@@ -3,11 +3,13 @@
 The same network has the same colour in every figure (Okabe and Ito's palette, safe for colour-blind readers).
 """
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
-from zlib import crc32
 
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,6 +24,9 @@ COLOURS = {
 }
 """Colour of each network of the paper."""
 
+OTHERS = ("#D55E00", "#56B4E9", "#F0E442", "#8C6BB1", "#7F7F7F")
+"""Colours of networks that are not the paper's: what is left of the palette, then two more."""
+
 LABELS = {
     "logreg": "logistic regression",
     "lenet": "LeNet",
@@ -32,23 +37,39 @@ LABELS = {
 """Name of each network in print."""
 
 
-OTHER_COLOURS = ("#D55E00", "#56B4E9", "#8C6BB1", "#7F7F7F")
-"""Of networks that are not the paper's."""
-
-
-def label(name: str) -> str:
-    """Name of a network in print: that of `LABELS`, else the name itself."""
-    return LABELS.get(name, name)
-
-
-def colour(name: str) -> str:
-    """Colour of a network, always the same for one name."""
-    return COLOURS.get(name) or OTHER_COLOURS[crc32(name.encode()) % len(OTHER_COLOURS)]
-
-
 def use_style() -> None:
     """Apply the companion's style sheet to every figure made from now on."""
     plt.style.use(Path(__file__).with_name("anisotropy.mplstyle"))
+
+
+def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Colour and label of each network, as matplotlib takes them.
+
+    Args:
+        names: the paper's networks, or any of yours: those are called what they are called, and take the colours of
+            `OTHERS` in turn.
+
+    Example:
+        >>> looks(["lenet", "mine:network"])["mine:network"]
+        {'color': '#D55E00', 'label': 'mine:network'}
+    """
+    names = list(names)
+    colours = COLOURS | dict(zip((n for n in names if n not in COLOURS), itertools.cycle(OTHERS), strict=False))
+    return {name: {"color": colours[name], "label": LABELS.get(name, name)} for name in names}
+
+
+def percent(table: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Accuracies of several seeds as heights and bars: `ax.errorbar(x, *percent(table), fmt="o")`.
+
+    Args:
+        table: fractions, with a dimension `seed`.
+
+    Returns:
+        Mean and standard deviation over the seeds in per cent; None for the second where there is one seed, so that no
+        bar is drawn.
+    """
+    mean = 100 * table.mean("seed")
+    return mean, 100 * table.std("seed", ddof=1) if table.sizes["seed"] > 1 else None
 
 
 def _array(values) -> np.ndarray:
