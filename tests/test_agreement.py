@@ -201,12 +201,14 @@ def test_a_wrong_map_fails():
         found = agreement.compare(right, measured(rng, values), test_samples=TEST)
         assert not found.tied >= NEEDED, what
         assert not found.predicted >= NEEDED, what
+        assert not found.attained >= NEEDED, what
 
 
 def test_maps_without_order_have_no_correlation_and_no_warning():
     found = agreement.compare(np.full(5, 0.5), [0.5, 0.6, 0.7, 0.8, 0.9], test_samples=TEST)
     assert np.isnan(found.raw)
     assert np.isnan(found.tied)
+    assert np.isnan(agreement.compare(np.full(5, 0.5), np.full(5, 0.5), test_samples=TEST).attained)
 
 
 def test_what_is_not_a_pair_of_maps_is_refused():
@@ -245,6 +247,7 @@ def test_what_is_said_of_the_committed_map_is_true():
     assert found.difference <= 0.04
     assert found.raw < found.ceiling < NEEDED
     assert itself.raw < NEEDED  # the authors' map would not pass either
+    assert found.attained >= NEEDED and itself.attained >= NEEDED  # both are near what can be reached
     values = (found.raw, found.ceiling, found.predicted, itself.raw, found.tied, itself.tied)
     assert values == pytest.approx((0.74, 0.79, 0.87, 0.75, 0.93, 0.96), abs=0.006)
 
@@ -259,7 +262,7 @@ def test_errors_by_bootstrap_are_the_spread_over_samples_of_cells():
     pairs = [[np.clip(one, 0, 1) for one in pair] for pair in pairs]
     found = [agreement.compare(*pair, test_samples=TEST) for pair in pairs]
     said = [agreement.errors(*pair, test_samples=TEST, draws=100) for pair in pairs[:10]]
-    for name in ("raw", "difference"):
+    for name in ("raw", "attained", "difference"):
         measured = np.std([getattr(one, name) for one in found], ddof=1)
         assert np.mean([one[name] for one in said]) == pytest.approx(measured, rel=0.45)
     assert agreement.errors(*pairs[0], test_samples=TEST) == agreement.errors(*pairs[0], test_samples=TEST)

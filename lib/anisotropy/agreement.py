@@ -41,6 +41,11 @@ class Agreement:
     difference: float
     cells: int
 
+    @property
+    def attained(self) -> float:
+        """`raw` as a share of its ceiling; NaN where that is 0, since every cell is at chance."""
+        return self.raw / self.ceiling if self.ceiling else float("nan")
+
 
 def compare(first, second, *, test_samples: int, significance: float = 0.01, repeated=None) -> Agreement:
     """Compare two maps of test accuracies of two balanced classes, cell by cell.
@@ -87,12 +92,12 @@ def errors(
         seed: of the draws.
 
     Returns:
-        Attribute of `Agreement` -> standard error: `raw`, `predicted`, `tied` and `difference`.
+        Attribute of `Agreement` -> standard error: `raw`, `attained`, `predicted`, `tied` and `difference`.
     """
     whole = _prepare(first, second, test_samples, significance, repeated)
     chosen = np.random.default_rng(seed).integers(len(whole.a), size=(draws, len(whole.a)))
     found = [_compare(whole.take(cells)) for cells in chosen]
-    names = ("raw", "predicted", "tied", "difference")
+    names = ("raw", "attained", "predicted", "tied", "difference")
     return {name: float(np.nanstd([getattr(one, name) for one in found], ddof=1)) for name in names}
 
 
