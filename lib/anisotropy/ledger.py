@@ -38,7 +38,8 @@ def unit_seconds() -> float | None:
     None where there is no ledger, and where it names no units.
     """
     target = os.environ.get(VARIABLE)
-    tables = [line for line in read(Path(target).parent) if "keys" in line] if target else []
+    lines = read(Path(target).parent) if target else []
+    tables = [line for line in lines if "keys" in line and "seconds" in line]  # a rehearsal notes keys alone
     units = {key: s for t in tables for key, s in zip(t["keys"], t["seconds"], strict=True)}
     return round(sum(s or 0.0 for s in units.values()), 1) if units else None
 
