@@ -155,6 +155,7 @@ def test_a_passport_counts_the_units_behind_it_once(tmp_path, monkeypatch):
     assert ledger.unit_seconds() is None
     monkeypatch.setenv(ledger.VARIABLE, str(ledger.path(tmp_path)))
     ledger.note(name="lenet", method="secant", networks=7, wall=5.0)
+    ledger.note(name="rehearsed", keys=["a", "d"], standins=["a"])
     assert ledger.unit_seconds() is None
     ledger.note(name="one", keys=["a", "b"], seconds=[1.0, 2.0])
     ledger.note(name="again", keys=["b", "c", "failed"], seconds=[2.0, 4.0, None])
