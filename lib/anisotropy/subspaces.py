@@ -108,6 +108,32 @@ def alignment(first: Tensor, second: Tensor) -> float:
     return float((parts[0] * parts[1]).sum())
 
 
+def anisotropy(first: Tensor, second: Tensor) -> float:
+    """How far covariances are from a multiple of the identity: D tr(A B) / (tr A tr B).
+
+    1 where no direction is preferred, D / r where r directions share the response and the others get none. A and B are
+    two estimates of one covariance from independent networks, so that their noise, which is a preference in each of
+    them, is none in the product.
+
+    Args:
+        first: A (D, D), symmetric, positive semidefinite, not 0.
+        second: B (D, D), likewise.
+
+    Raises:
+        ValueError: the shapes differ, or one of them has no trace.
+
+    Example:
+        >>> anisotropy(torch.eye(4), 3 * torch.eye(4)), anisotropy(*2 * [torch.diag(torch.tensor([1.0, 1, 0, 0]))])
+        (1.0, 2.0)
+    """
+    if first.shape != second.shape or first.ndim != 2 or first.shape[0] != first.shape[1]:
+        raise ValueError(f"expected two covariances (D, D), got {tuple(first.shape)} and {tuple(second.shape)}")
+    size = float(first.trace() * second.trace())
+    if not 0 < size < float("inf"):
+        raise ValueError(f"expected covariances with a finite, positive trace, got traces whose product is {size}")
+    return float(len(first) * (first * second).sum() / size)
+
+
 def plain_networks(eigenvalues: Tensor, variance: Tensor, k: int, *, samples: int = 10_000) -> float:
     """How many plain samples s s^T would know the top-k subspace as well as an estimate of known variance does.
 

@@ -15,9 +15,9 @@ class PatchTransformer(nn.Module):
         num_outputs: outputs of the read-out.
         image_size: height and width, multiples of `patch`.
         patch: side of a patch in pixels.
-        width: numbers that stand for a patch.
+        embedding: numbers that stand for a patch.
         depth: encoder layers.
-        heads: of each attention; they divide `width`.
+        heads: of each attention; they divide `embedding`.
 
     Raises:
         ValueError: the patches do not tile the image.
@@ -29,22 +29,22 @@ class PatchTransformer(nn.Module):
         num_outputs: int = 1,
         image_size: tuple[int, int] = (32, 32),
         patch: int = 4,
-        width: int = 64,
-        depth: int = 4,
-        heads: int = 4,
+        embedding: int = 32,
+        depth: int = 2,
+        heads: int = 2,
     ):
         super().__init__()
         height, columns = image_size
         if height % patch or columns % patch:
             raise ValueError(f"expected sides that are multiples of the patch, {patch}, got {tuple(image_size)}")
-        self.patches = nn.Conv2d(in_channels, width, patch, stride=patch)
-        self.positions = nn.Parameter(torch.empty(1, height * columns // patch**2, width))
+        self.patches = nn.Conv2d(in_channels, embedding, patch, stride=patch)
+        self.positions = nn.Parameter(torch.empty(1, height * columns // patch**2, embedding))
         nn.init.trunc_normal_(self.positions, std=0.02)
         layer = nn.TransformerEncoderLayer(
-            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            embedding, heads, 2 * embedding, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
-        self.encoder = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
-        self.readout = nn.Linear(width, num_outputs)
+        self.encoder = nn.TransformerEncoder(layer, depth, nn.LayerNorm(embedding), enable_nested_tensor=False)
+        self.readout = nn.Linear(embedding, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (n, num_outputs) of images (n, C, H, W)."""
@@ -53,10 +53,15 @@ class PatchTransformer(nn.Module):
 
 
 def mlp(
-    in_channels: int = 1, num_outputs: int = 1, image_size: tuple[int, int] = (32, 32), width: int = 256
+    in_channels: int = 1, num_outputs: int = 1, image_size: tuple[int, int] = (32, 32), hidden: int = 256
 ) -> nn.Module:
     """Two hidden layers that know nothing of a grid: the control among networks that are not linear."""
     pixels = in_channels * image_size[0] * image_size[1]
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(pixels, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, num_outputs)
+        nn.Flatten(),
+        nn.Linear(pixels, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, num_outputs),
     )
