@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from anisotropy import architectures, directions, nads, subspaces, variants
+from anisotropy import alignment, architectures, directions, nads, subspaces, variants
 
 
 def estimates(name, networks, **arguments):
@@ -53,3 +53,34 @@ def test_noise_of_independent_estimates_is_no_anisotropy():
     one, other = (x.T @ x for x in draws)
     assert subspaces.anisotropy(one, one) > 4
     assert subspaces.anisotropy(one, other) == pytest.approx(1, abs=0.1)
+
+
+def test_without_positions_a_wave_and_its_negative_are_the_same_patches():
+    """Off the lattice no weights tell the two classes apart; on it they do."""
+    torch.manual_seed(0)
+    network = variants.PatchTransformer(image_size=(16, 16)).eval()
+    torch.nn.init.zeros_(network.positions)
+    for layer in network.encoder.layers:
+        torch.nn.init.normal_(layer.self_attn.in_proj_weight)  # attention that is no mean over patches
+    basis = directions.fourier(16, 16)
+    for k in (1, 2, 3, 4, 8):
+        wave = basis.vectors[basis.index(0, k)].float().view(1, 1, 16, 16)
+        with torch.no_grad():
+            apart = float((network(wave) - network(-wave)).abs())
+        assert (apart > 1e-3) == (k % 4 == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("mine", "expected 'module:callable'"), ("math:sqr", "did you mean 'sqrt'"), ("math:pi", "is no callable")],
+)
+def test_what_a_name_does_not_lead_to(name, message):
+    with pytest.raises(ValueError, match=message):
+        architectures.named(name)
+
+
+def test_images_are_refused_before_there_is_a_basis():
+    with pytest.raises(ValueError, match="expected float images"):
+        alignment.check(torch.zeros(60, 1, 4, 4, dtype=torch.uint8), torch.arange(60) % 3)
+    with pytest.raises(ValueError, match="expected int64 labels"):
+        alignment.check(torch.zeros(60, 1, 4, 4), torch.zeros(60))

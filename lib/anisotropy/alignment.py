@@ -71,6 +71,32 @@ class Alignment:
         return energy[:k].sum() / energy.sum()
 
 
+def check(images: torch.Tensor, labels: torch.Tensor, groups: int = GROUPS) -> None:
+    """Refuse at once what `measure` would refuse, whatever the basis.
+
+    Args:
+        images: (n, C, H, W) floats.
+        labels: (n,) int64.
+        groups: parts of the data, each with two samples of every class.
+
+    Raises:
+        TypeError: one of them is no tensor.
+        ValueError: their shapes, types or numbers do not fit, or a class is too small.
+    """
+    interventions.check_images(images)
+    checks.finite(images, "images")
+    checks.tensor(labels, "labels")
+    checks.whole(groups, "groups", 2)
+    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(f"expected int64 labels ({len(images)},), got {labels.dtype} {tuple(labels.shape)}")
+    classes, counts = labels.unique(return_counts=True)
+    if len(classes) < 2 or groups < 2 or int(counts.min()) < 2 * groups:
+        raise ValueError(
+            f"expected at least 2 classes with {2 * groups} images or more each, for {groups} groups, got "
+            f"{len(classes)} classes, the smallest of {int(counts.min())}"
+        )
+
+
 def measure(images: torch.Tensor, labels: torch.Tensor, basis: torch.Tensor, *, groups: int = GROUPS) -> Alignment:
     """Measure how the difference between classes is spread over the directions of a basis, such as NADs.
 
@@ -91,17 +117,8 @@ def measure(images: torch.Tensor, labels: torch.Tensor, basis: torch.Tensor, *, 
         ValueError: if shapes do not fit, the basis is incomplete, or a class is too small.
     """
     rows = interventions.complete_rows(images, basis)
-    checks.finite(images, "images")
-    checks.tensor(labels, "labels")
-    checks.whole(groups, "groups", 2)
-    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-        raise ValueError(f"expected int64 labels ({len(images)},), got {labels.dtype} {tuple(labels.shape)}")
-    classes, counts = labels.unique(return_counts=True)
-    if len(classes) < 2 or groups < 2 or int(counts.min()) < 2 * groups:
-        raise ValueError(
-            f"expected at least 2 classes with {2 * groups} images or more each, for {groups} groups, got "
-            f"{len(classes)} classes, the smallest of {int(counts.min())}"
-        )
+    check(images, labels, groups)
+    classes = labels.unique()
     sums = [_moments(images, labels, classes, rows, part) for part in _parts(labels, classes, groups)]
     energy, within = _energy(*(sum(column) for column in zip(*sums, strict=True)))
     return Alignment(energy, within, np.array([_energy(*part)[0] for part in sums]))

@@ -106,6 +106,31 @@ def factory(
     return made
 
 
+def named(name: str) -> Callable[..., Any]:
+    """What "module:callable" names, such as a network or a function that returns images.
+
+    Raises:
+        ValueError: it is no such name, or the module has nothing of that name that can be called.
+        ImportError: the module cannot be imported.
+    """
+    source, _, target = name.partition(":")
+    if not source or not target:
+        raise ValueError(f"expected 'module:callable', such as 'mine:network' for one in mine.py, got {name!r}")
+    try:
+        module = importlib.import_module(source)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{name}: {error}; expected a module that Python finds: its folder must be on PYTHONPATH, or in sys.path"
+        ) from error
+    made = getattr(module, target, None)
+    if not callable(made):
+        public = [n for n in vars(module) if not n.startswith("_") and callable(getattr(module, n))]
+        near = difflib.get_close_matches(target, public, n=1)
+        missing = f"{target!r} is no callable" if hasattr(module, target) else f"the module has no {target!r}"
+        raise ValueError(f"{name}: {missing}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    return made
+
+
 def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module:
     """Network number `index` of the stream `seed`: the same weights each time, torch's global generator untouched.
 
@@ -211,22 +236,9 @@ def _timm(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn
 
 
 def _own(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
-    try:
-        module = importlib.import_module(name.partition(":")[0])
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"{name}: {error}; expected a module that Python finds: its folder must be on PYTHONPATH, or in sys.path"
-        ) from error
-    try:
-        made = getattr(module, target)
-    except AttributeError:
-        public = [n for n in vars(module) if not n.startswith("_") and callable(getattr(module, n))]
-        near = difflib.get_close_matches(target, public, n=1)
-        raise ValueError(
-            f"{name}: the module has no {target!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        ) from None
-    named = inspect.signature(made).parameters
-    passed = {key: value for key, value in common.items() if key in named}
+    made = named(name)
+    known = inspect.signature(made).parameters
+    passed = {key: value for key, value in common.items() if key in known}
     return lambda: made(**{**passed, **kwargs})
 
 

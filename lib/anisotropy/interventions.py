@@ -92,7 +92,7 @@ def poison(
     Raises:
         ValueError: if shapes or values do not fit.
     """
-    _check_images(images)
+    check_images(images)
     checks.tensor(labels, "labels")
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(f"expected int64 labels ({len(images)},), got {labels.dtype} {tuple(labels.shape)}")
@@ -120,7 +120,7 @@ def project(images: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
     Returns:
         (n, C, H, W), the orthogonal projections.
     """
-    _check_images(images)
+    check_images(images)
     if checks.tensor(pictures, "pictures").ndim != 4 or pictures.shape[1:] != images.shape[1:]:
         raise ValueError(
             f"expected pictures (T, {', '.join(map(str, images.shape[1:]))}) like the images, got "
@@ -242,7 +242,7 @@ def rotate(images: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: if the matrix has another size or is not orthogonal.
     """
-    _check_images(images)
+    check_images(images)
     sizes = (images[0, 0].numel(), images[0].numel())
     checks.tensor(rotation, "a rotation")
     if rotation.ndim != 2 or rotation.shape[0] != rotation.shape[1] or len(rotation) not in sizes:
@@ -270,7 +270,7 @@ def _linear(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 def complete_rows(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     """Return a complete basis that fits the images as rows (D, D), float64 on the CPU; errors as for `permute`."""
-    _check_images(images)
+    check_images(images)
     _check_size(images, basis)
     rows = basis.flatten(1).double().cpu()
     if len(rows) != rows.shape[1]:
@@ -281,7 +281,8 @@ def complete_rows(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     return rows
 
 
-def _check_images(images: torch.Tensor) -> None:
+def check_images(images: torch.Tensor) -> None:
+    """Raise TypeError or ValueError where images are no float tensor (n, C, H, W)."""
     checks.tensor(images, "images")
     if images.ndim != 4 or not images.dtype.is_floating_point:
         raise ValueError(

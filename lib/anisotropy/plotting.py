@@ -58,6 +58,22 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return {name: {"color": colours[name], "label": LABELS.get(name, name)} for name in names}
 
 
+def titles(names: Iterable[str]) -> dict[str, str]:
+    """Short name of each network, for the titles of panels; with its module where two would read alike.
+
+    Example:
+        >>> titles(["lenet", "anisotropy.blurpool:lenet", "mine:network"])
+        {'lenet': 'LeNet', 'anisotropy.blurpool:lenet': 'blurpool:lenet', 'mine:network': 'network'}
+    """
+    labels = {name: look["label"] for name, look in looks(names).items()}
+    short = {name: label.rpartition(":")[2] for name, label in labels.items()}
+    words = [word.lower() for word in short.values()]  # some file systems take "LeNet" and "lenet" for one
+    return {
+        name: word if words.count(word.lower()) == 1 else labels[name].removeprefix("anisotropy.")
+        for name, word in short.items()
+    }
+
+
 def percent(table: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Accuracies of several seeds as heights and bars: `ax.errorbar(x, *percent(table), fmt="o")`.
 
