@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper ONLY="03_nads ..." SET="seed=1 ..." JOBS=2
-	$(BIN)/python -m anisotropy.reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(SET))
+	$(BIN)/python -m anisotropy.reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(foreach value,$(SET),'$(value)'))
 
 report: $(READY)  ## figures/PRESET/index.html, one file: claims, figures, explorer; yours: NADS="mine.safetensors ..." SWEEP="..."
 	$(BIN)/python -m anisotropy.report --preset $(PRESET) $(if $(NADS),--nads $(NADS)) $(if $(SWEEP),--sweep $(SWEEP))

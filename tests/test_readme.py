@@ -95,6 +95,15 @@ def _make(words: list[str]) -> None:
             _report(shlex.split(line)[3:])
 
 
+def test_make_hands_lists_of_names_on_as_they_are():
+    wanted = ['networks=["mine:network"]', "seed=1"]
+    said = subprocess.run(
+        ["make", "-n", "reproduce", f"SET={' '.join(wanted)}"], capture_output=True, text=True, cwd=ROOT
+    )
+    (line,) = (line for line in said.stdout.splitlines() if "--set" in line)
+    assert shlex.split(line)[-2:] == wanted
+
+
 def _python(words: list[str]) -> None:
     if words[:2] == ["-m", "anisotropy.reproduce"]:
         _reproduce(words[2:])
