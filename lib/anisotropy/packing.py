@@ -15,7 +15,7 @@ from torch.nn import functional
 from anisotropy import nads
 
 SIDE = 64  # pixels of a side that are shown of a picture; larger ones are averaged over blocks
-BUDGET = 120_000  # bytes of pictures for one network: some 120 directions of 32 x 32 pixels
+BUDGET = 50_000  # bytes of pictures for one network: some 50 directions of 32 x 32 pixels
 
 
 def indices(total: int, most: int) -> list[int]:
