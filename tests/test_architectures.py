@@ -1,10 +1,11 @@
 """Networks by name: sizes, initialisation, pooling removed, errors that help."""
 
 import math
+import sys
 
 import pytest
 import torch
-from anisotropy import architectures
+from anisotropy import architectures, paths
 from torch import nn
 
 
@@ -108,3 +109,16 @@ def test_weights_do_not_depend_on_torch_s_defaults():
     finally:
         torch.set_default_dtype(torch.float32)
     assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
+
+
+def test_a_module_in_the_repositorys_folder_is_found_from_any_other(tmp_path, monkeypatch):
+    (tmp_path / "clone").mkdir()
+    text = "from torch import nn\n\n\ndef network():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 1))\n"
+    (tmp_path / "clone" / "lies_in_the_clone.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(ImportError, match="expected a module that Python finds"):
+        architectures.factory("lies_in_the_clone:network", image_size=8)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path / "clone")
+    assert architectures.factory("lies_in_the_clone:network", image_size=8)()(torch.ones(2, 1, 8, 8)).shape == (2, 1)
+    assert sys.path[-1] == str(tmp_path / "clone")  # last: it hides no other module

@@ -7,6 +7,7 @@ zero-argument callables that make a new random network each time they are called
 import difflib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from anisotropy import checks, networks
+from anisotropy import checks, networks, paths
 
 BUILTIN: dict[str, Callable[..., nn.Module]] = {
     "logreg": networks.LogisticRegression,
@@ -109,6 +110,8 @@ def factory(
 def named(name: str) -> Callable[..., Any]:
     """What "module:callable" names, such as a network or a function that returns images.
 
+    Modules that lie in the repository's folder are found too, whatever folder a notebook's kernel works in.
+
     Raises:
         ValueError: it is no such name, or the module has nothing of that name that can be called.
         ImportError: the module cannot be imported.
@@ -116,6 +119,7 @@ def named(name: str) -> Callable[..., Any]:
     source, _, target = name.partition(":")
     if not source or not target:
         raise ValueError(f"expected 'module:callable', such as 'mine:network' for one in mine.py, got {name!r}")
+    _reach_repository()
     try:
         module = importlib.import_module(source)
     except ModuleNotFoundError as error:
@@ -129,6 +133,16 @@ def named(name: str) -> Callable[..., Any]:
         missing = f"{target!r} is no callable" if hasattr(module, target) else f"the module has no {target!r}"
         raise ValueError(f"{name}: {missing}" + (f"; did you mean {near[0]!r}?" if near else ""))
     return made
+
+
+def _reach_repository() -> None:
+    """Put the repository's folder last in `sys.path`, which worker processes take over."""
+    try:
+        folder = str(paths.root())
+    except FileNotFoundError:  # the package alone
+        return
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module:
