@@ -65,7 +65,7 @@ def titles(names: Iterable[str]) -> dict[str, str]:
         >>> titles(["lenet", "anisotropy.blurpool:lenet", "mine:network"])
         {'lenet': 'LeNet', 'anisotropy.blurpool:lenet': 'blurpool:lenet', 'mine:network': 'network'}
     """
-    labels = {name: look["label"] for name, look in looks(names).items()}
+    labels = {name: LABELS.get(name, name) for name in names}
     short = {name: label.rpartition(":")[2] for name, label in labels.items()}
     words = [word.lower() for word in short.values()]  # some file systems take "LeNet" and "lenet" for one
     return {
