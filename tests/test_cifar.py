@@ -6,7 +6,7 @@ import urllib.error
 import numpy as np
 import pytest
 import torch
-from anisotropy import cifar
+from anisotropy import arms, cifar
 from torchvision.datasets import CIFAR10
 
 
@@ -195,3 +195,16 @@ def test_the_noise_of_a_rehearsal_is_not_taken_for_pictures_later(tmp_path, monk
     monkeypatch.delenv("ANISOTROPY_REHEARSAL")
     with pytest.raises(FileNotFoundError):
         source.load("test")
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 200 / 255])
+def test_a_channel_of_one_colour_is_normalised_to_zero(value):
+    """Tenths are no binary fractions: their mean, and so what they scatter about it, is rounded."""
+    images = torch.rand(500, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images[:, 1] = value
+    images, labels = (255 * images).round().to(torch.uint8), torch.arange(500) % 2
+    source = cifar.Tensors("flat", train=(images, labels), test=(images, labels))
+    made = arms.prepare(arms.clean(), source).train[0]
+    assert bool(torch.isfinite(made).all())
+    assert float(made[:, 1].abs().max()) < 1e-5
+    assert torch.allclose(made.std((0, 2, 3)), torch.tensor([1.0, 0.0, 1.0]), atol=1e-3)

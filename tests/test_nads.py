@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 from anisotropy import architectures, covariances, nads, subspaces
-from anisotropy.basis import Nads, write_tensors
+from anisotropy.basis import Nads, read_tensors, write_tensors
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
+from safetensors.torch import save
 from torch import nn
 
 SMALL = {"image_size": 16, "width": 0.5}
@@ -630,3 +631,94 @@ def test_networks_that_cannot_be_measured_are_told_why(wrong, message):
     with pytest.raises(ValueError, match=message):
         nads.estimate(make, (1, 8, 8), **arguments)
     nads.estimate(Mine, (1, 8, 8), **arguments)
+
+
+def truncated(covariance, k, trace):
+    """The leading k eigenpairs of a covariance of 4 x 4 pixels, as an estimate that kept no more."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return Nads(values.flip(0)[:k], vectors.T.flip(0)[:k].float().reshape(k, 1, 4, 4), 2, trace=trace)
+
+
+def test_bounds_of_a_truncated_estimate_hold_the_truth_and_are_met():
+    generator = torch.Generator().manual_seed(0)
+    factor = torch.randn(16, 16, generator=generator, dtype=torch.float64) * torch.logspace(0, -1, 16)
+    covariance = factor @ factor.T
+    probes = torch.randn(200, 16, generator=generator, dtype=torch.float64)
+    truth = ((probes @ covariance) * probes).sum(1)
+    for trace in (float(covariance.trace()), None):
+        found = truncated(covariance, 5, trace)
+        low, high = found.energy_range(probes.view(-1, 1, 4, 4))
+        assert bool((low <= truth * (1 + 1e-5)).all() and (truth <= high * (1 + 1e-5)).all())
+        assert float((high - low).min()) > 0
+    # met: a rest of 1.5 at most 1 each must give every direction outside at least 0.5 where it has two dimensions
+    eigenvalues = torch.ones(14, dtype=torch.float64)
+    found = Nads(eigenvalues, torch.eye(16)[:14].view(14, 1, 4, 4), 2, trace=15.5)
+    low, high = found.energy_range(torch.eye(16).view(16, 1, 4, 4)[14:])
+    assert low.tolist() == [0.5, 0.5]
+    assert high.tolist() == [1.0, 1.0]
+
+
+def test_a_truncated_estimate_says_what_it_does_not_know(lenet, measured, tmp_path):
+    kept = nads.estimate(lenet, networks=4, rank=10)
+    dense = nads.estimate(lenet, networks=4)
+    assert kept.trace == pytest.approx(dense.trace, rel=1e-6)  # the trace is exact, whatever is kept
+    assert kept.rest == pytest.approx(dense.trace - float(kept.eigenvalues.sum()), rel=1e-6)
+    edge = torch.eye(256)[:3].view(3, 1, 16, 16)
+    with pytest.raises(ValueError, match=r"leading 10 of 256 .*\.energy_range"):
+        kept.energy(edge)
+    for ask in (kept.covariance, lambda: kept.alignment(dense), lambda: dense.alignment(kept)):
+        with pytest.raises(ValueError, match=r"leading 10 of 256 .* rank=256"):
+            ask()
+    inside = kept.directions[:4]
+    assert torch.allclose(kept.energy(inside), kept.eigenvalues[:4], rtol=1e-4)
+    again = nads.load(kept.save(tmp_path / "kept"))
+    assert again.trace == kept.trace
+    assert torch.equal(torch.stack(again.energy_range(edge)), torch.stack(kept.energy_range(edge)))
+    assert measured.energy_range(edge)[0].tolist() == measured.energy(edge).tolist()
+    assert measured.rest == 0
+
+
+def test_the_trace_of_alike_channels_and_of_a_resumed_sketch(tmp_path):
+    def small():
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))
+
+    settings = {"networks": 4, "symmetry": ("c",), "progress": False}
+    whole = nads.estimate(small, (3, 8, 8), **settings)
+    nads.estimate(small, (3, 8, 8), **settings | {"networks": 2}, rank=12, state=tmp_path / "s")
+    kept = nads.estimate(small, (3, 8, 8), **settings, rank=12, state=tmp_path / "s")
+    assert kept.trace == pytest.approx(float(whole.eigenvalues.sum()), rel=1e-6)
+
+
+def test_files_and_states_of_0_1_0_have_no_trace_and_load(lenet, measured, tmp_path):
+    def without_trace(path):
+        tensors, known = read_tensors(path)
+        tensors.pop("energy", None)
+        known.pop("trace", None)
+        return write_tensors(path, tensors, known)
+
+    whole = nads.load(without_trace(measured.save(tmp_path / "whole")))
+    assert torch.allclose(whole.covariance(), measured.covariance())
+    state = tmp_path / "state"
+    nads.estimate(lenet, networks=2, rank=5, state=state)
+    without_trace(state)
+    kept = nads.estimate(lenet, networks=4, rank=5, state=state)
+    assert kept.networks == 4
+    assert kept.trace is kept.rest is None
+    kept = nads.load(without_trace(kept.save(tmp_path / "kept")))
+    with pytest.raises(ValueError, match="not known"):
+        kept.covariance()
+    low, high = kept.energy_range(torch.eye(256)[:1].view(1, 1, 16, 16))
+    assert 0 <= float(low) < float(high) <= float(kept.eigenvalues[0]) * 1.0001
+
+
+def test_settings_of_the_reader_s_own_kind_do_not_hide_an_estimate():
+    found = Nads(torch.ones(1), torch.ones(1, 1, 1, 1), 2, settings={"architecture": "hello"})
+    assert repr(found).startswith("Nads(hello, 1 directions")
+
+
+def test_deeply_nested_metadata_is_named_as_damage(measured, tmp_path):
+    path = tmp_path / "deep"
+    content = save({"a": torch.ones(1)}, metadata={"anisotropy": "[" * 100_000})
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"not a file written by Nads\.save"):
+        nads.load(path)

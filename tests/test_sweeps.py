@@ -369,15 +369,54 @@ def test_bad_arguments_are_refused_before_anything_is_computed(logreg, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
-def test_a_table_that_the_format_cannot_hold_is_returned_all_the_same(tmp_path):
-    """netCDF 3 has whole numbers of 32 bits."""
-    rows = directions.fourier(4, 4).vectors[:1][:, None]
+def labelled(store, seeds=(0,), **coordinates):
+    rows = directions.fourier(4, 4).vectors[:3][:, None]
     factory = architectures.factory("logreg", num_outputs=2, image_size=4)
-    with pytest.warns(UserWarning, match="not written to a file"):
-        table = sweeps.run(
-            factory, rows, train_samples=40, test_samples=20, seeds=(2**31,), store=tmp_path, progress=False
-        )
-    assert table.seed.values.tolist() == [2**31]
+    sizes = {"train_samples": 40, "test_samples": 20}
+    return sweeps.run(factory, rows, seeds=seeds, coordinates=coordinates, store=store, progress=False, **sizes)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 2**31], [2**60, 0, -5], [1, "one", None], [True, False, True], [0.5, 1, 2]])
+@pytest.mark.filterwarnings("error")
+def test_any_label_is_kept_in_the_table_s_file(tmp_path, labels):
+    """netCDF 3 has whole numbers of 32 bits, and one kind of value per variable."""
+    table = labelled(tmp_path, mine=labels)
+    stored = sweeps.read(tmp_path / table.attrs["file"])
+    found = stored.mine.values.tolist()
+    assert found == labels or [str(v) for v in found] == [str(v) for v in labels]
+    assert stored.test_accuracy.equals(table.test_accuracy.assign_coords(mine=stored.mine))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_seed_beyond_32_bits_is_kept_in_the_table_s_file(tmp_path):
+    table = labelled(tmp_path, seeds=(2**31,))
+    assert table.seed.values.tolist() == sweeps.read(tmp_path / table.attrs["file"]).seed.values.tolist() == [2**31]
+
+
+def test_sweeps_that_differ_in_their_labels_have_files_of_their_own(tmp_path):
+    labels = [{}, {"a": [0, 1, 2]}, {"b": [0, 1, 2]}, {"a": [0, 1, 3]}, {"a": ["0", "1", "2"]}, {"a": [0.0, 1.0, 2.0]}]
+    tables = [labelled(tmp_path, **some) for some in labels]
+    assert len({table.attrs["file"] for table in tables}) == len(list(tmp_path.glob("*.nc"))) == len(labels)
+    for table, some in zip(tables, labels, strict=True):
+        stored = sweeps.read(tmp_path / table.attrs["file"])
+        assert {name: stored[name].values.tolist() for name in some} == some
+    assert labelled(tmp_path, a=[0, 1, 2]).attrs["file"] == tables[1].attrs["file"]
+
+
+def test_a_table_with_any_byte_changed_is_refused_and_one_without_a_checksum_is_read(tmp_path):
+    table = labelled(tmp_path, a=[0, 1, 2])
+    path = tmp_path / table.attrs["file"]
+    content = path.read_bytes()
+    places = np.random.default_rng(0).integers(0, len(content), 60)
+    seal = content.index(b"checksum")
+    for place in [*places, seal, seal + 3, content.index(b"sha256:"), content.index(b"sha256:") + 9]:
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"altered or damaged|not a netCDF file"):
+            sweeps.read(path)
+    path.write_bytes(bytes(table.to_netcdf(engine="scipy")))  # as 0.1.0 wrote it
+    assert sweeps.read(path).test_accuracy.equals(table.test_accuracy)
 
 
 class Own(nn.Module):

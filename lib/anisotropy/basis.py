@@ -30,6 +30,8 @@ class Nads:
             well, at least (`subspaces.plain_networks`), for the same k.
         curve: (networks, seconds, overlap of the halves at the target's k) as the estimate grew, where recorded.
         settings: arguments, evaluation point, verified symmetries, read-out, versions, time.
+        trace: tr(C), what all D eigenvalues add up to, also those that are not kept. Of a whole basis it is their sum;
+            None where only the leading directions are known and nothing says what they leave (files of 0.1.0).
     """
 
     eigenvalues: Tensor
@@ -40,6 +42,7 @@ class Nads:
     plain_networks: dict[int, float] = field(default_factory=dict)
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    trace: float | None = None
 
     def __post_init__(self):
         k, size = len(self.eigenvalues), self.directions.shape[1:].numel()
@@ -48,9 +51,14 @@ class Nads:
                 f"expected k eigenvalues and directions (k, C, H, W) with 1 <= k <= C*H*W, got {k} and "
                 f"{tuple(self.directions.shape)}"
             )
+        if self.trace is not None and not checks.number(self.trace, "the trace") >= 0:
+            raise ValueError(f"expected a trace of at least 0, got {self.trace}")
+        if self.whole:
+            self.trace = float(self.eigenvalues.sum())
 
     def __repr__(self) -> str:
-        name = self.settings.get("architecture", {}).get("name", "a network")
+        described = self.settings.get("architecture")
+        name = described.get("name", "a network") if isinstance(described, dict) else described or "a network"
         return (
             f"Nads({name}, {len(self.eigenvalues)} directions of {tuple(self.directions.shape[1:])}, "
             f"{self.settings.get('method', '?')}, {self.networks} networks)"
@@ -61,27 +69,98 @@ class Nads:
         """Directions as rows (k, D)."""
         return self.directions.flatten(1)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all D directions are kept, so that C is known."""
+        return len(self.eigenvalues) == self.directions.shape[1:].numel()
+
+    @property
+    def rest(self) -> float | None:
+        """Energy that the kept directions leave, tr(C) - sum_i lambda_i, at least 0; None where it is not known."""
+        return None if self.trace is None else max(0.0, self.trace - float(self.eigenvalues.sum()))
+
     def overlap(self, other: "Nads | Tensor", k: int) -> float:
         """Overlap |U_k^T W_k|_F^2 / k of the top-k subspaces, 1 for the same subspace (`subspaces.overlap`)."""
         return subspaces.overlap(self.directions, other.directions if isinstance(other, Nads) else other, k)
 
     def alignment(self, other: "Nads") -> float:
-        """Correlation of the anisotropic parts of the two covariances (`subspaces.alignment`)."""
+        """Correlation of the anisotropic parts of the two covariances (`subspaces.alignment`).
+
+        Raises:
+            ValueError: one of them is known by its leading directions only; compare these by `overlap`.
+        """
         return subspaces.alignment(self.covariance(), other.covariance())
 
     def covariance(self) -> Tensor:
-        """C = sum_i lambda_i u_i u_i^T (D, D), float64."""
+        """C = sum_i lambda_i u_i u_i^T (D, D), float64.
+
+        Raises:
+            ValueError: only the leading directions are kept, and what they leave is more than rounding.
+        """
+        if not self._nothing_left():
+            raise ValueError(
+                f"these NADs are the leading {len(self.eigenvalues)} of {self.rows.shape[1]} directions: the "
+                f"covariance outside of them is not known{self._left()}. Measure it with rank={self.rows.shape[1]}, "
+                "compare the kept directions by .overlap(other, k), or ask .energy_range(v)"
+            )
         u = self.rows.double()
         return (u.T * self.eigenvalues) @ u
 
     def energy(self, v: Tensor) -> Tensor:
-        """Quadratic form v^T C v of directions v (K, C, H, W): how strongly fresh networks answer to each (Eq. 6)."""
+        """Quadratic form v^T C v of directions v (K, C, H, W): how strongly fresh networks answer to each (Eq. 6).
+
+        Raises:
+            ValueError: shapes do not fit, or v^T C v depends on directions that were not kept (`energy_range`).
+        """
+        low, high = self.energy_range(v)
+        if bool((high - low > 1e-6 * high).any()):
+            k = int((high - low).argmax())
+            raise ValueError(
+                f"these NADs are the leading {len(self.eigenvalues)} of {self.rows.shape[1]} directions, and the "
+                f"energy along direction {k} depends on the others{self._left()}: it is between {float(low[k]):.4g} "
+                f"and {float(high[k]):.4g}. Take these bounds, .energy_range(v), or measure with a larger rank, up to "
+                f"{self.rows.shape[1]}"
+            )
+        return low
+
+    def energy_range(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds (K,), (K,) of v^T C v for directions v (K, C, H, W); equal where all directions are kept.
+
+        With w the part of v outside of the k kept directions, v^T C v = sum_i lambda_i (u_i^T v)^2 + w^T C w. The
+        m = D - k eigenvalues outside are at most lambda_k each and add up to the rest r = tr(C) - sum_i lambda_i, so
+
+            max(0, r - (m - 1) lambda_k) |w|^2  <=  w^T C w  <=  min(lambda_k, r) |w|^2,
+
+        where r is known; else the lower end is 0 and the upper one lambda_k |w|^2. A sketch knows its directions
+        up to sampling and rounding, and so are the bounds meant.
+
+        Raises:
+            TypeError, ValueError: no tensor, or shapes do not fit.
+        """
         if checks.tensor(v, "directions").shape[1:] != self.directions.shape[1:]:
             raise ValueError(
                 f"expected directions of shape (K, {', '.join(map(str, self.directions.shape[1:]))}), got "
                 f"{tuple(v.shape)}"
             )
-        return (v.flatten(1).double() @ self.rows.double().T).square() @ self.eigenvalues
+        v, u = v.flatten(1).double(), self.rows.double()
+        inside = v @ u.T
+        known = inside.square() @ self.eigenvalues
+        if self._nothing_left():
+            return known, known
+        outside = (v - inside @ u).square().sum(1)
+        least, most = 0.0, float(self.eigenvalues[-1])
+        if self.rest is not None:
+            others = u.shape[1] - len(u)
+            least, most = max(0.0, self.rest - (others - 1) * most), min(most, self.rest)
+        return known + least * outside, known + most * outside
+
+    def _nothing_left(self) -> bool:
+        """Whether the kept directions leave no more than rounding of what the networks answer."""
+        return self.whole or (self.rest is not None and self.rest <= 1e-6 * self.trace)
+
+    def _left(self) -> str:
+        """How much the kept directions leave, as part of a sentence."""
+        return f" ({self.rest / self.trace:.1%} of the energy is there)" if self.rest and self.trace else ""
 
     def overlap_range(self, k: int) -> tuple[float, float]:
         """Range of the overlap of the top-k subspace with the truth, from the split-half overlap.
@@ -110,6 +189,7 @@ class Nads:
             "plain_networks": self.plain_networks,
             "curve": self.curve,
             "settings": self.settings,
+            "trace": self.trace,
         }
         return write_tensors(path, tensors, known)
 
@@ -145,7 +225,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             known = json.loads(metadata["anisotropy"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a mapping
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a file written by Nads.save, or it was cut short ({type(error).__name__}: {error}): "
             "measure it again, or fetch it again"

@@ -56,19 +56,30 @@ class Checkpoint:
     def restore(self) -> int:
         """Put the run into the state of the file, if there is one that is intact; return the epochs that are done.
 
+        A file that differs in the data alone is left with a warning, and the run begins anew: a machine that rounds
+        differently draws other last digits of the same samples, and the unit that found such a file could never end.
+
         Raises:
-            ValueError: if the file belongs to another run.
+            ValueError: if the file belongs to a run of another recipe, shape or network.
         """
         if self.path is None or not self.path.is_file():
             return 0
         state = read(self.path)
         if state is None:  # begin anew
             return 0
-        if state["identity"] != self.identity or not self._fits(state["network"]):
+        theirs, ours = ({k: v for k, v in one.items() if k != "data"} for one in (state["identity"], self.identity))
+        if theirs != ours or not self._fits(state["network"]):
             raise ValueError(
-                f"expected a checkpoint of this training run in {self.path}, got one of another recipe, data or "
-                "network; delete it or name another file"
+                f"expected a checkpoint of this training run in {self.path}, got one of another recipe, shape of data, "
+                "or network; delete it or name another file"
             )
+        if state["identity"] != self.identity:
+            warnings.warn(
+                f"the checkpoint {self.path.name} was made from other data, or from the same on a machine that rounds "
+                "differently: training starts again from the first epoch",
+                stacklevel=3,
+            )
+            return 0
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])

@@ -304,11 +304,17 @@ def to_unit(images: torch.Tensor) -> torch.Tensor:
 
 
 def statistics(images: torch.Tensor) -> tuple[Sequence[float], Sequence[float]]:
-    """Return mean and standard deviation of each channel of float images (n, C, H, W), in float64."""
+    """Return mean and standard deviation of each channel of float images (n, C, H, W), in float64.
+
+    What a channel of one colour scatters by rounding is no standard deviation: its is 1, so that normalising makes it 0
+    (and not noise, or NaN).
+    """
     channels = images.transpose(0, 1).flatten(1)
     mean = channels.mean(1, dtype=torch.float64)
     squares = torch.stack([(c.double() - m).square().mean() for c, m in zip(channels, mean, strict=True)])
-    return tuple(mean.tolist()), tuple(squares.sqrt().tolist())
+    std = squares.sqrt()
+    constant = std <= 1e-6 * channels.abs().amax(1).double()
+    return tuple(mean.tolist()), tuple(torch.where(constant, 1.0, std).tolist())
 
 
 def fingerprint(images: torch.Tensor, labels: torch.Tensor) -> str:

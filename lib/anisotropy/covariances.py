@@ -39,10 +39,12 @@ class _Sums:
         grid: (C / alike, H, W), pictures of the rows that are summed.
         sums: (groups, ...), what each group adds up.
         counts: networks in each group.
+        energy: tr sum rows^T rows over all networks, float64; NaN where a state of version 0.1.0 did not keep it.
     """
 
     sums: Tensor
     counts: list[int]
+    energy: float = 0.0
 
     def __init__(self, shape: tuple[int, int, int], group: tuple[str, ...]):
         self.shape = shape
@@ -61,6 +63,11 @@ class _Sums:
         directions = torch.einsum("ac,kp->kacp", channels.colours(self.alike).to(eigen.directions), eigen.directions)
         return Eigen(eigen.eigenvalues.repeat_interleave(self.alike), directions.flatten(2).flatten(0, 1))
 
+    @property
+    def trace(self) -> float:
+        """Trace of the mean covariance, tr(C): what all D eigenvalues add up to, also those that are not kept."""
+        return self.energy / max(1, sum(self.counts))
+
     def _next(self) -> int:
         """Group of the next network."""
         return sum(self.counts) % len(self.counts)
@@ -75,12 +82,14 @@ class _Sums:
 
     def state(self) -> dict[str, Tensor]:
         """Everything to go on from, as tensors."""
-        return {"sums": self.sums, "counts": torch.tensor(self.counts)}
+        energy = torch.tensor(self.energy, dtype=torch.float64)
+        return {"sums": self.sums, "counts": torch.tensor(self.counts), "energy": energy}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a `state`."""
         self.sums.copy_(state["sums"])  # into aligned memory: sums in a mapped file round differently
         self.counts = state["counts"].tolist()
+        self.energy = float(state.get("energy", math.nan))
 
 
 class DenseCovariance(_Sums):
@@ -101,7 +110,9 @@ class DenseCovariance(_Sums):
     def add(self, rows: Tensor) -> None:
         """Add the rows (R, D) of the next network."""
         part = self._next()
-        rows = self._summed(rows.to(self.sums.device, torch.float64))
+        rows = rows.to(self.sums.device, torch.float64)
+        self.energy += float(rows.square().sum())
+        rows = self._summed(rows)
         self.sums[part].addmm_(rows.T, rows)
         self.counts[part] += 1
 
@@ -176,6 +187,7 @@ class LowRankCovariance(_Sums):
     def add(self, rows: Tensor) -> None:
         """Add the rows (R, D) of the next network, and their mirror images."""
         part = self._next()
+        self.energy += float(rows.square().sum(dtype=torch.float64))
         rows = self._summed(rows.to(self.omega.device))
         for symmetry in self.group:
             moved = symmetries.act(rows.view(-1, *self.grid), symmetry).reshape(len(rows), -1)

@@ -220,6 +220,7 @@ def _finish(run: Run, settings: dict[str, Any]) -> Nads:
         plain_networks=plain,
         curve=run.curve,
         settings=settings,
+        trace=None if math.isnan(covariance.trace) else covariance.trace,
     )
 
 

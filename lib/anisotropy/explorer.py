@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
-from anisotropy import nads, packing, plotting
+from anisotropy import nads, packing, plotting, sweeps
 from anisotropy.rendering import Unreadable
 from anisotropy.results import Figure, Result, finite
 
@@ -217,18 +217,9 @@ def read_sweep(path: Path) -> xr.Dataset:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no netCDF 3 file, cut short, or holds no accuracies by seed.
+        ValueError: it is no netCDF 3 file, cut short, altered, or holds no accuracies by seed.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    try:
-        with xr.open_dataset(path, engine="scipy") as opened:
-            dataset = opened.load()
-    except Exception as error:  # scipy raises whatever the wrong bytes lead it to
-        raise ValueError(
-            f"{path} is not a netCDF file that a sweep wrote, or it was cut short ({type(error).__name__}: {error}): "
-            "run the sweep again; what is in its store is not computed anew"
-        ) from error
+    dataset = sweeps.read(path)
     accuracy = dataset.get("test_accuracy")
     dims = set() if accuracy is None else set(accuracy.dims)
     if dims not in ({"direction", "seed"}, {"arm", "seed"}):

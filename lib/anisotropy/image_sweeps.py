@@ -196,7 +196,7 @@ def run(
         "arms": json.dumps([arm.identity for arm in arms], sort_keys=True),
         "complete": int(len(found) == len(units)),
         **sweeps.versions(NUMERICS),
-        "file": sweeps.file_name(job.name, keys),
+        "file": sweeps.file_name(job.name, keys, {"arm": labels}),
     }
     sweeps.write(dataset, store)
     sweeps.warn_of_divergence(dataset)

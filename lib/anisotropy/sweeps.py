@@ -1,7 +1,10 @@
 """A table of training runs, one network per direction and seed: Fig. 1, 2, 3 and 6 of the paper. Resumable."""
 
+import hashlib
+import io
 import json
 import platform
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -268,7 +271,7 @@ def _dataset(job, rows, seeds, coordinates, results) -> xr.Dataset:
         "recipe": json.dumps(job.recipe.as_dict(), sort_keys=True),
         **versions(NUMERICS),
         "complete": int(len(results) == len(keys)),
-        "file": file_name(job.architecture["name"], keys),
+        "file": file_name(job.architecture["name"], keys, coordinates),
     }
     write(dataset, job.store)
     return dataset
@@ -283,20 +286,65 @@ def versions(numerics: list) -> dict[str, str]:
     }
 
 
-def file_name(architecture: str, keys: list[str]) -> str:
-    """Return the name of the netCDF file of a sweep with units of these keys."""
+def file_name(architecture: str, keys: list[str], coordinates: Mapping[str, Sequence] | None = None) -> str:
+    """Return the name of the netCDF file of a sweep with units of these keys, whose directions have these labels."""
     slug = "".join(c if c.isalnum() else "_" for c in architecture)[:60]  # a file name may have 255 bytes
-    return f"{slug}-{stores.digest({'units': keys})[:12]}.nc"
+    arrays = {str(label): np.asarray(values) for label, values in (coordinates or {}).items()}
+    labels = {label: [values.dtype.kind, *map(str, values.tolist())] for label, values in arrays.items()}
+    return f"{slug}-{stores.digest({'units': keys} | ({'labels': labels} if labels else {}))[:12]}.nc"
 
 
 def write(dataset: xr.Dataset, store: Path | str) -> None:
     """Write a dataset into the store, under the name in its attribute `file`; warn where that cannot be done.
 
-    A full disk or a read-only store must not cost the caller a table that is there in memory, and its units on disk.
+    The file carries a checksum of itself, which `read` compares. A full disk or a read-only store must not cost the
+    caller a table that is there in memory, and its units on disk.
     """
+    labels = {name: (c.dims, _plain_label(c.values)) for name, c in dataset.coords.items()}
     try:
+        dataset = dataset.assign_coords(labels).assign_attrs(checksum="sha256:" + 64 * "0")
         content = bytes(dataset.to_netcdf(engine="scipy"))  # netCDF 3, which needs no HDF5 library
-        stores.write_atomically(Path(store) / dataset.attrs["file"], content)
-    except (OSError, TypeError, ValueError) as error:  # netCDF 3 knows no whole numbers beyond 32 bits, say
+        sealed = SEAL.sub(f"sha256:{hashlib.sha256(content).hexdigest()}".encode(), content)
+        stores.write_atomically(Path(store) / dataset.attrs["file"], sealed)
+    except (OSError, TypeError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         warnings.warn(f"the table of the sweep was not written to a file: {why}", stacklevel=3)
+
+
+SEAL = re.compile(rb"sha256:([0-9a-f]{64})")
+"""The checksum in a netCDF file, an attribute; it is that of the file with zeros in its place."""
+
+
+def _plain_label(values: np.ndarray) -> np.ndarray:
+    """Labels as netCDF 3 holds them: it has whole numbers of 32 bits, floats and text, of one kind each."""
+    if values.dtype.kind in "iu" and values.size and max(abs(int(values.min())), abs(int(values.max()))) >= 2**31:
+        exact = values.astype(float)
+        return exact if (np.abs(exact) < 2**53).all() else values.astype(str)
+    return np.vectorize(str, otypes=[str])(values) if values.dtype.kind == "O" else values
+
+
+def read(path: Path | str) -> xr.Dataset:
+    """Table of a sweep from its netCDF file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no netCDF 3 file, or altered since it was written (files of 0.1.0 have no checksum).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    again = "run the sweep again; what is in its store is not computed anew"
+    content = path.read_bytes()
+    try:
+        with xr.open_dataset(io.BytesIO(content), engine="scipy") as opened:
+            dataset = opened.load()
+    except Exception as error:  # scipy raises whatever the wrong bytes lead it to
+        raise ValueError(
+            f"{path} is not a netCDF file that a sweep wrote, or it was cut short ({type(error).__name__}: {error}): "
+            f"{again}"
+        ) from error
+    seals = SEAL.findall(content)
+    whole = hashlib.sha256(SEAL.sub(b"sha256:" + 64 * b"0", content)).hexdigest().encode()
+    if (seals or "checksum" in dataset.attrs) and seals != [whole]:
+        raise ValueError(f"{path} was altered or damaged since the sweep wrote it: {again}")
+    return dataset
