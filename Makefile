@@ -7,11 +7,13 @@ SET ?=
 JOBS ?= 1
 NADS ?=
 SWEEP ?=
+HOURS ?= 1
+CIFAR ?= data/cifar10
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup reproduce report test benchmark lint lab clean
+.PHONY: help setup reproduce report test campaign record benchmark lint lab clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +37,12 @@ report: $(READY)  ## figures/PRESET/index.html, one file: claims, figures, explo
 test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
+
+campaign: $(READY)  ## rows of the record in the background, from a clean copy of the commit: HOURS=2 CIFAR=folder
+	nice -n 19 $(BIN)/python -m anisotropy.campaign --hours $(HOURS) --cifar $(CIFAR)
+
+record: $(READY)  ## add finished rows to results/, which is committed
+	$(BIN)/python -m anisotropy.record
 
 benchmark: $(READY)  ## what it costs, against the naive way: benchmarks/results/README.md; about 35 minutes
 	$(BIN)/python benchmarks/run.py

@@ -1,13 +1,12 @@
 """Arms of an experiment on images: what is done to the training and to the test set, and a name to file it under."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
 
-from anisotropy import checks, cifar, interventions
+from anisotropy import checks, cifar, interventions, rows
 
 Images = torch.Tensor
 """(n, C, H, W) float32."""
@@ -137,14 +136,14 @@ def _carried(kind: str, basis: torch.Tensor, index: int, epsilon: float, classes
         "epsilon": checks.number(epsilon, "epsilon"),
         "classes": checks.whole(classes, "classes"),
     }
-    return {"kind": kind, "basis": _hash(basis)} | numbers | _version()
+    return {"kind": kind, "basis": _named(basis)} | numbers | _version()
 
 
 def flipped(basis: torch.Tensor, *, label: str = "flipped") -> Arm:
     """Return the arm whose coefficients are reversed in training and test set (Fig. 8), see `interventions.flip`."""
     return Arm(
         label,
-        {"kind": "flipped", "basis": _hash(basis)} | _version(),
+        {"kind": "flipped", "basis": _named(basis)} | _version(),
         normalised=lambda images: interventions.flip(images, basis),
     )
 
@@ -158,7 +157,7 @@ def flipped_pixels(basis: torch.Tensor, *, label: str = "flipped before normalis
     def change(images, labels):
         return interventions.flip(images, basis)
 
-    return Arm(label, {"kind": "flipped pixels", "basis": _hash(basis)} | _version(), train=change, test=change)
+    return Arm(label, {"kind": "flipped pixels", "basis": _named(basis)} | _version(), train=change, test=change)
 
 
 def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
@@ -167,7 +166,7 @@ def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
     order = torch.randperm(len(basis), generator=torch.Generator().manual_seed(seed))
     return Arm(
         label,
-        {"kind": "permuted", "basis": _hash(basis), "seed": seed} | _version(),
+        {"kind": "permuted", "basis": _named(basis), "seed": seed} | _version(),
         normalised=lambda images: interventions.permute(images, basis, order),
     )
 
@@ -181,7 +180,7 @@ def signed(basis: torch.Tensor, *, seed: int, label: str = "signs") -> Arm:
     signs = 1 - 2 * torch.randint(2, (len(basis),), generator=torch.Generator().manual_seed(seed))
     return Arm(
         label,
-        {"kind": "signed", "basis": _hash(basis), "seed": seed} | _version(),
+        {"kind": "signed", "basis": _named(basis), "seed": seed} | _version(),
         normalised=lambda images: interventions.change_signs(images, basis, signs),
     )
 
@@ -206,7 +205,6 @@ def _version() -> dict:
     return {"interventions": interventions.NUMERICS}
 
 
-def _hash(basis: torch.Tensor) -> str:
-    """Hash a basis as float32: what is used, whether it was given in float32 or float64."""
-    content = checks.tensor(basis, "a basis").detach().cpu().float().contiguous().numpy().tobytes()
-    return hashlib.sha256(repr(tuple(basis.shape)).encode() + content).hexdigest()[:32]
+def _named(basis: torch.Tensor) -> dict:
+    """Name a basis by how it was made, where the package carries it, else by its content."""
+    return rows.basis(checks.tensor(basis, "a basis"))

@@ -53,7 +53,7 @@ class FourierBasis:
         """
         if phase not in PHASES:
             raise KeyError(f"expected a phase out of {PHASES}, got {phase!r}")
-        wanted = _representative(ky, kx, self.shape)
+        wanted = representative(ky, kx, self.shape)
         rows = np.flatnonzero((self.frequencies == wanted).all(axis=1))
         accepted = {"cos": ("cos", "real"), "sin": ("sin",), "real": ("real",)}[phase]
         for row in rows:
@@ -138,8 +138,8 @@ def _wrap(frequencies, shape):
     return (np.asarray(frequencies) + n // 2) % n - n // 2
 
 
-def _representative(ky: int, kx: int, shape) -> tuple[int, int]:
-    """Return the member of the conjugate pair of (ky, kx) that stands for both."""
+def representative(ky: int, kx: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the member of the conjugate pair of (ky, kx) that stands for both, of pictures of height and width."""
     pair = [tuple(int(k) for k in _wrap((sign * ky, sign * kx), shape)) for sign in (1, -1)]
     return max(pair, key=lambda frequency: frequency[::-1])
 
@@ -170,21 +170,34 @@ def fourier(height: int, width: int) -> FourierBasis:
         raise ValueError(f"expected two positive integer sides, got {height!r} and {width!r}")
     shape = (int(height), int(width))
     grid = [(ky, kx) for ky in range(shape[0]) for kx in range(shape[1])]
-    distinct = {_representative(ky, kx, shape) for ky, kx in grid}
+    distinct = {representative(ky, kx, shape) for ky, kx in grid}
     ordered = sorted(distinct, key=lambda k: (k[0] ** 2 / shape[0] ** 2 + k[1] ** 2 / shape[1] ** 2, k))
-    rows, columns = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing="ij")
-    vectors, frequencies, phases = [], [], []
-    for ky, kx in ordered:
-        # whole turns are removed in integers first, so that the argument of cos is as exact as float64 allows
-        turns = (ky * rows * shape[1] + kx * columns * shape[0]) % (shape[0] * shape[1]) / (shape[0] * shape[1])
-        own_conjugate = tuple(_wrap((-ky, -kx), shape)) == (ky, kx)
-        names = ("real",) if own_conjugate else ("cos", "sin")
-        for name in names:
-            wave = (torch.sin if name == "sin" else torch.cos)(2 * torch.pi * turns)
-            vectors.append(wave / wave.norm())
-            frequencies.append((ky, kx))
-            phases.append(name)
-    return FourierBasis(torch.stack(vectors), np.array(frequencies), np.array(phases))
+    named = [(ky, kx, phase) for ky, kx in ordered for phase in phases(ky, kx, shape)]
+    vectors = torch.stack([wave(*shape, *name) for name in named])
+    return FourierBasis(vectors, np.array([n[:2] for n in named]), np.array([n[2] for n in named]))
+
+
+def phases(ky: int, kx: int, shape: tuple[int, int]) -> tuple[str, ...]:
+    """Return the phases that a frequency has: "cos" and "sin", or "real" alone where it is its own conjugate."""
+    wrapped = [tuple(_wrap((sign * ky, sign * kx), shape)) for sign in (1, -1)]
+    return ("real",) if wrapped[0] == wrapped[1] else ("cos", "sin")
+
+
+def wave(height: int, width: int, ky: int, kx: int, phase: str) -> torch.Tensor:
+    """Return one Fourier direction (height, width), float64, unit norm: a row of `fourier(height, width).vectors`.
+
+    Args:
+        height: of the picture.
+        width: likewise.
+        ky: vertical frequency, cycles per height.
+        kx: horizontal frequency, cycles per width.
+        phase: "cos" or "real" for a cosine, "sin" for a sine.
+    """
+    rows, columns = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (height, width)), indexing="ij")
+    # whole turns are removed in integers first, so that the argument of cos is as exact as float64 allows
+    turns = (ky * rows * width + kx * columns * height) % (height * width) / (height * width)
+    values = (torch.sin if phase == "sin" else torch.cos)(2 * torch.pi * turns)
+    return values / values.norm()
 
 
 def random(count: int, shape: tuple[int, ...], *, generator: torch.Generator) -> torch.Tensor:

@@ -13,13 +13,13 @@ import torch
 import xarray as xr
 from torch import nn
 
-from anisotropy import architectures, checks, cifar, resumable, stores, sweeps, training
+from anisotropy import architectures, checks, cifar, networks, resumable, stores, sweeps, training
 from anisotropy.arms import Arm, prepare
 from anisotropy.training import Recipe
 from anisotropy.workloads import Workload
 
-NUMERICS = [1, training.NUMERICS]
-"""Versions of the code that the stored numbers come from."""
+NUMERICS = [1, networks.NUMERICS, training.NUMERICS]
+"""Versions of the numbers that the code makes, see `units.NUMERICS`."""
 
 RESULTS = ("test_accuracy", "train_accuracy", "test_loss", "train_loss", "probe_accuracy", "diverged", "seconds")
 
@@ -106,9 +106,7 @@ class Job:
                 probe = training.evaluate(network, *_to(self.device, data.probe), self.recipe)[0]
         found = {name: getattr(outcome, name) for name in set(RESULTS) - {"probe_accuracy", "seconds"}}
         found |= {"probe_accuracy": probe, "seconds": round(time.perf_counter() - start, 3)}
-        return {name: resumable.plain(value) for name, value in found.items()} | {
-            "history": [resumable.plain(loss) for loss in outcome.history]
-        }
+        return {name: resumable.plain(value) for name, value in found.items()} | resumable.losses(outcome)
 
 
 def run(

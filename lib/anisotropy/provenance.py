@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -88,6 +89,21 @@ def _memory() -> float | None:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (ValueError, OSError, AttributeError):
         return None
+
+
+def made(device: str) -> dict[str, Any]:
+    """What made a result, in plain values: commit, whether the tree was clean, versions, processor or GPU, UTC date."""
+    return {**_made(device), "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+@functools.cache
+def _made(device: str) -> dict[str, Any]:
+    """As of the first call: the code that a process runs is that which it loaded, whatever is edited later."""
+    here, machine = commit(), hardware()
+    on = machine["cpu"] if device == "cpu" or not machine["gpu"] else machine["gpu"][0]
+    found = {"commit": here["hash"], "clean": here["clean"], "device": device, "on": on}
+    packages = {name: importlib.metadata.version(name) for name in ("torch", "numpy")}
+    return found | {"python": platform.python_version(), **packages}
 
 
 def fingerprint(*parts: bytes | memoryview | str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from tqdm import tqdm
 
-from anisotropy import engines, ledger, rehearsing, stores
+from anisotropy import engines, ledger, provenance, record, rehearsing, stores
 
 
 class Job(Protocol):
@@ -67,7 +67,7 @@ class Compute:
                 else:
                     results[i] = outcome[position]
                     try:
-                        store.write(fields[i], results[i])
+                        store.write(fields[i], results[i], provenance.made(getattr(job, "device", "cpu")))
                     except OSError as error:
                         return Unstored((error.errno, error.strerror))
         return results
@@ -76,7 +76,7 @@ class Compute:
 def complete(
     job: Job, units: list, *, engine: str, block: int = 1, progress: bool = True
 ) -> tuple[dict[int, dict], dict[int, str]]:
-    """Return the results of all units, those in the store and those that are missing from it, which are computed.
+    """Return the results of all units: from the store, else from the record, else computed now.
 
     A rehearsal computes none: it notes the units, and stand-ins take the place of what is missing (`standins`).
 
@@ -102,7 +102,8 @@ def complete(
     place, begin = stores.Store(job.store), time.monotonic()
     place.clean()
     keys = [stores.digest(job.fields(unit)) for unit in units]
-    found = {i: place.read(key) for i, key in enumerate(keys)}
+    recorded = record.results(keys)
+    found = {i: place.read(key) or recorded.get(key) for i, key in enumerate(keys)}
     results = {i: result for i, result in found.items() if result is not None}
     failures = {}
     missing = [i for i in found if i not in results]
@@ -160,3 +161,8 @@ def one_thread(device: str) -> Iterator[None]:
 def plain(value):
     """Return a result as JSON can hold it: numbers that are not finite become None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def losses(outcome: Any) -> dict:
+    """Return the training losses that a result keeps: the mean of each epoch, those of the steps `training.EARLY`."""
+    return {"history": [plain(loss) for loss in outcome.history], "early": [plain(loss) for loss in outcome.early]}

@@ -1,6 +1,8 @@
 """Training many small networks at once: their parameters stacked, one kernel for all. Pays on a GPU."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -52,6 +54,7 @@ def train_many(
     test_inputs: torch.Tensor | None = None,
     test_labels: torch.Tensor | None = None,
     method: str = "auto",
+    checkpoints: Sequence[Path | None] | None = None,
 ) -> list[Outcome]:
     """Train N networks in place, each on its own data, one by one or all at once.
 
@@ -68,6 +71,7 @@ def train_many(
         test_inputs: (N, n', C, H, W), optional.
         test_labels: (N, n').
         method: "single", "stacked", or "auto": stacked on a GPU where possible.
+        checkpoints: N files, see `training.train`; a stack keeps none.
 
     Returns:
         One outcome per network, as from `training.train`.
@@ -97,9 +101,11 @@ def train_many(
         )
     if method == "stacked" or (method == "auto" and stackable and inputs.is_cuda):
         return _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels, classes)
+    files = [None] * len(networks) if checkpoints is None else checkpoints
+    each = zip(networks, inputs, labels, generators, tests, test_marks, files, strict=True)
     return [
-        train(net, x, y, recipe, generator=g, test_inputs=tx, test_labels=ty)
-        for net, x, y, g, tx, ty in zip(networks, inputs, labels, generators, tests, test_marks, strict=True)
+        train(net, x, y, recipe, generator=g, test_inputs=tx, test_labels=ty, checkpoint=file)
+        for net, x, y, g, tx, ty, file in each
     ]
 
 

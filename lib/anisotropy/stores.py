@@ -60,17 +60,35 @@ class Store:
     def read(self, key: str) -> dict | None:
         """Return the result stored under a key, or None if there is none that is intact."""
         try:
-            record = json.loads(self.path(key).read_text(encoding="utf-8"))
-            fields, result = record["fields"], record["result"]
-            intact = record["sha256"] == _checksum(fields, result) and digest(fields) == key
+            record = self.record(key)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return result if intact else None
+        return record["result"]
 
-    def write(self, fields: dict, result: dict) -> str:
-        """Store a result under the key of its fields, delete the key's checkpoint, and return the key."""
+    def record(self, key: str) -> dict:
+        """Return all that is stored under a key: fields, result, and what made it where that is known.
+
+        Raises:
+            OSError: there is no such file.
+            ValueError: or KeyError, TypeError: it is damaged, or belongs under another key.
+        """
+        record = json.loads(self.path(key).read_text(encoding="utf-8"))
+        parts = [record[name] for name in ("fields", "result", "made") if name != "made" or "made" in record]
+        if record["sha256"] != _checksum(*parts) or digest(record["fields"]) != key:
+            raise ValueError(f"{self.path(key)} is damaged, or its content belongs under another key")
+        return record
+
+    def write(self, fields: dict, result: dict, made: dict | None = None) -> str:
+        """Store a result under the key of its fields, delete the key's checkpoint, and return the key.
+
+        Args:
+            fields: what the result depends on.
+            result: the numbers.
+            made: what made them, see `provenance.made`; no part of the key.
+        """
         key = digest(fields)
-        record = {"fields": fields, "result": result, "sha256": _checksum(fields, result)}
+        parts = {"fields": fields, "result": result} | ({} if made is None else {"made": made})
+        record = parts | {"sha256": _checksum(*parts.values())}
         write_atomically(self.path(key), (json.dumps(record, allow_nan=False, sort_keys=True) + "\n").encode())
         self.checkpoint(key).unlink(missing_ok=True)
         return key
@@ -105,8 +123,8 @@ def _text(value) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _checksum(fields, result) -> str:
-    return hashlib.sha256(_text([fields, result]).encode()).hexdigest()
+def _checksum(*parts) -> str:
+    return hashlib.sha256(_text(list(parts)).encode()).hexdigest()
 
 
 def _host() -> str:

@@ -16,6 +16,9 @@ from anisotropy.recipes import Recipe
 NUMERICS = 1
 """Version of the numbers that `train` makes from given inputs; sweeps do not reuse results of another version."""
 
+EARLY = (1, 10, 30)
+"""Steps whose loss a result keeps: a few seconds of a training that take hours can be compared with them."""
+
 MEASURED_AT_ONCE = 1000
 """Samples per pass when a network is measured."""
 
@@ -33,6 +36,7 @@ class Outcome:
             fell to `loss_threshold`; None if it never did.
         diverged: whether the training loss became infinite or NaN; training stops at the end of that epoch.
         history: mean training loss of each epoch, as met during training.
+        early: training loss of the steps `EARLY`, None for those that were not taken.
     """
 
     train_accuracy: float
@@ -42,6 +46,7 @@ class Outcome:
     steps_to_threshold: int | None = None
     diverged: bool = False
     history: list[float] = field(default_factory=list)
+    early: list[float | None] = field(default_factory=list)
 
 
 def train(
@@ -168,6 +173,7 @@ class LossWatch:
         self.history: list[float] = []
         self.reached: int | None = None
         self.diverged = False
+        self.early: list[float | None] = [None] * len(EARLY)
         self._steps = 0
         self._recent: list[float] = []
 
@@ -177,6 +183,8 @@ class LossWatch:
         self.diverged = self.diverged or not math.isfinite(self.history[-1])
         for loss in losses:
             self._steps += 1
+            if self._steps in EARLY:
+                self.early[EARLY.index(self._steps)] = loss
             self._recent = [*self._recent, loss][-self.recipe.loss_window :]
             full = len(self._recent) == self.recipe.loss_window
             if self.reached is None and full and sum(self._recent) / len(self._recent) <= self.recipe.loss_threshold:
@@ -186,7 +194,8 @@ class LossWatch:
     def outcome(self, train_accuracy: float, train_loss: float, test_accuracy: float, test_loss: float) -> Outcome:
         """Return the outcome of the run, given the final measurements."""
         diverged = self.diverged or not math.isfinite(train_loss)
-        return Outcome(train_accuracy, train_loss, test_accuracy, test_loss, self.reached, diverged, self.history)
+        measured = (train_accuracy, train_loss, test_accuracy, test_loss)
+        return Outcome(*measured, self.reached, diverged, self.history, self.early)
 
 
 def check_data(inputs: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:

@@ -7,16 +7,21 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from anisotropy import architectures, checks, memory, resumable, separable, stacked, training
+from anisotropy import architectures, checks, memory, networks, resumable, rows, separable, stacked, stores, training
 from anisotropy.training import Recipe
 from anisotropy.workloads import Workload
 
-NUMERICS = [1, separable.NUMERICS, training.NUMERICS]
-"""Versions of the code that the stored numbers come from: of this module, of the data, of the training."""
+NUMERICS = [1, rows.NUMERICS, networks.NUMERICS, separable.NUMERICS, training.NUMERICS]
+"""Versions of the numbers that the code makes: of this module, directions, networks, data, training.
+
+Results are filed under them, and under no name of a module or file: code that moves keeps its results, and whoever
+changes what it computes raises the version. A test computes small units again and compares (tests/test_golden.py).
+"""
 
 RESULTS = ("test_accuracy", "train_accuracy", "test_loss", "train_loss", "steps_to_threshold", "diverged", "seconds")
 
@@ -58,7 +63,7 @@ class Job:
             "convention": self.convention,
             "train_samples": self.train_samples,
             "test_samples": self.test_samples,
-            "direction": _hash(direction),
+            "direction": rows.identity(direction),
             "shape": list(direction.shape),
             "seed": seed,
             "numerics": NUMERICS,
@@ -131,14 +136,19 @@ class Job:
             x, y = self._samples("train", keys, self.train_samples)
             test_x, test_y = self._samples("test", keys, self.test_samples)
             outcomes = stacked.train_many(
-                networks, x, y, self.recipe, generators=generators, test_inputs=test_x, test_labels=test_y
-            )
+                networks, x, y, self.recipe, generators=generators, test_inputs=test_x, test_labels=test_y,
+                checkpoints=[self._checkpoint(unit) for unit in units],
+            )  # fmt: skip
         seconds = (time.perf_counter() - start) / len(units)
         return [
             {name: resumable.plain(getattr(outcome, name)) for name in RESULTS if name != "seconds"}
-            | {"history": [resumable.plain(loss) for loss in outcome.history], "seconds": round(seconds, 3)}
+            | resumable.losses(outcome)
+            | {"seconds": round(seconds, 3)}
             for outcome in outcomes
         ]
+
+    def _checkpoint(self, unit: Unit) -> Path:
+        return stores.Store(self.store).checkpoint(stores.digest(self.fields(unit)))
 
     def _samples(
         self, role: str, keys: list[tuple[torch.Tensor, int]], count: int
@@ -170,11 +180,7 @@ def rounded(directions: torch.Tensor) -> torch.Tensor:
     return torch.round(directions.detach().double().cpu() * 2**30) / 2**30 + 0.0  # + 0.0 turns -0 into 0
 
 
-def _hash(direction: torch.Tensor) -> str:
-    return hashlib.sha256(direction.numpy().tobytes()).hexdigest()[:32]
-
-
 def seed_of(role: str, direction: torch.Tensor, seed: int) -> int:
     """Return a 63-bit seed for one use of randomness in a unit."""
-    text = f"{role} {seed} {list(direction.shape)} {_hash(direction)}"
+    text = f"{role} {seed} {list(direction.shape)} {rows.content(direction)}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
