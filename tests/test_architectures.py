@@ -1,11 +1,12 @@
 """Networks by name: sizes, initialisation, pooling removed, errors that help."""
 
+import importlib
 import math
 import sys
 
 import pytest
 import torch
-from anisotropy import architectures, paths
+from anisotropy import architectures, checks, engines, nads, paths
 from torch import nn
 
 
@@ -81,7 +82,7 @@ def test_networks_of_torchvision_and_of_one_s_own():
         ({"name": "lenet", "image_size": 8}, "at least 16 pixels"),
         ({"name": "lenet", "strides": False}, "takes no argument"),
         ({"name": "torchvision:resnet81", "in_channels": 3}, "did you mean 'resnet"),
-        ({"name": "torchvision:resnet18"}, "3 channels"),
+        ({"name": "torchvision:resnet18", "in_channels": 2}, "3 channels"),
         ({"name": "torch.nn:Flatten"}, "expected \\(2, 1\\)"),
         ({"name": "anisotropy.networks:LeNett"}, "did you mean 'LeNet'"),
         ({"name": "torchvision:resnet18", "in_channels": 3, "width": 2.0}, "width and pooling"),
@@ -122,3 +123,110 @@ def test_a_module_in_the_repositorys_folder_is_found_from_any_other(tmp_path, mo
     monkeypatch.setattr(paths, "root", lambda: tmp_path / "clone")
     assert architectures.factory("lies_in_the_clone:network", image_size=8)()(torch.ones(2, 1, 8, 8)).shape == (2, 1)
     assert sys.path[-1] == str(tmp_path / "clone")  # last: it hides no other module
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "convnext_tiny", "vit_b_16"])
+def test_a_network_of_torchvision_takes_grey_images_as_it_takes_them_in_three_channels(name):
+    grey, colour = (
+        architectures.factory(f"torchvision:{name}", in_channels=c, image_size=32, num_outputs=2) for c in (1, 3)
+    )
+    x = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, expected = (
+            architectures.build(make, 0)(images) for make, images in ((grey, x), (colour, x.expand(-1, 3, -1, -1)))
+        )
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match=r"3 channels, or grey ones with in_channels=1, got in_channels=2"):
+        architectures.factory(f"torchvision:{name}", in_channels=2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("resnet50", "torchvision:resnet50"), ("efficientnet-b0", "torchvision:efficientnet_b0"),
+                         ("lenett", "lenet")]
+)  # fmt: skip
+def test_a_name_that_torchvision_has_is_found_there(asked, meant):
+    with pytest.raises(ValueError, match=f"did you mean '{meant}'"):
+        architectures.factory(asked)
+
+
+MINE = """
+import torch
+from torch import nn
+
+def unbuilt(num_outputs=1):
+    return {}["hello"]
+
+class Uncalled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 1)
+    def forward(self, x):
+        return {}["hello"]
+
+class Narrow(Uncalled):
+    def forward(self, x):
+        return self.last(x)
+
+class Complex(Uncalled):
+    def forward(self, x):
+        return 1j * self.last(x.flatten(1))
+
+class Lazy(Uncalled):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.LazyLinear(1)
+    def forward(self, x):
+        return self.last(x.flatten(1))
+
+class Plain(Lazy):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 1)
+
+def scripted():
+    return torch.jit.script(Plain())
+
+def traced():
+    return torch.jit.trace(Plain(), torch.zeros(1, 1, 8, 8))
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    (tmp_path / "mine_mended.py").write_text(MINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("mine_mended")
+    del sys.modules["mine_mended"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("unbuilt", r"cannot be built for images .*: KeyError: 'hello' \(line 6 of mine_mended.py, in unbuilt: return"),
+        ("Uncalled", r"refuses images .*: KeyError: 'hello' \(line 13 of mine_mended.py, in forward: return"),
+        (
+            "Narrow",
+            r"refuses images .*: RuntimeError: mat1 .* \(line 17 of mine_mended.py, in forward: return self.last",
+        ),
+        ("Complex", r"real outputs, got torch.complex64: end its forward in .real or .abs\(\)"),
+        ("Lazy", r"lazy layers, .*\(last.weight\): call it once in the factory"),
+        ("scripted", r"TorchScript, .*: return the network as it is before torch.jit.script or torch.jit.trace"),
+        ("traced", r"TorchScript, .*: return the network as it is before torch.jit.script or torch.jit.trace"),
+    ],
+)
+def test_what_is_wrong_with_a_network_of_one_s_own_is_said_with_its_line(mine, name, said):
+    with pytest.raises(ValueError, match=said):
+        architectures.factory(f"mine_mended:{name}", image_size=8)
+    if name != "unbuilt":  # what happens in the factory itself is the user's own traceback
+        with pytest.raises((TypeError, ValueError), match=said.replace("refuses images", "refuses an image")):
+            nads.estimate(getattr(mine, name), (1, 8, 8), networks=2)
+
+
+def test_the_line_that_is_blamed_is_the_innermost_of_the_user_s(mine):
+    with pytest.raises(RuntimeError) as caught:
+        mine.Narrow()(torch.zeros(2, 3))
+    assert checks.blamed(caught.value).endswith("(line 17 of mine_mended.py, in forward: return self.last(x))")
+    failure = engines.guarded(mine.Narrow(), torch.zeros(2, 3))
+    assert failure.traceback.splitlines()[-1].endswith("(line 17 of mine_mended.py, in forward: return self.last(x))")
+    with pytest.raises(ValueError, match=r"^ValueError: too small$"):
+        raise ValueError(checks.blamed(ValueError("too small")))

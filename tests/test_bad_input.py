@@ -118,6 +118,8 @@ CASES = {
         r"input_shape=\(C, H, W\), three positive whole numbers, got \(8,",
     ),
     "shape 8": (estimate(linear(), 8), "three positive whole numbers, got 8"),
+    "a seed beyond torch's": (lambda _: nads.estimate(NET, networks=2, seed=2**70), r"seed below 2\*\*63"),
+    "seeds beyond torch's": (lambda place: sweeps.run(TWO, BASIS[:1], seeds=(2**70,), store=place), r"below 2\*\*63"),
     "images too large": (estimate(linear(), (1, 9, 9)), r"refuses an image of shape \(1, 9, 9\): .*input_shape"),
     "images too small": (estimate(own(lambda: nn.Conv2d(1, 2, 9)), (1, 4, 4)), r"refuses .*\(1, 4, 4\).*input_shape"),
     "wrong channels": (estimate(own(lambda: nn.Conv2d(3, 2, 3)), (1, 8, 8)), "refuses .*3 channels.*input_shape"),

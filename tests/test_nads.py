@@ -353,8 +353,15 @@ def test_alignment_compares_preferences():
         1
     )  # neither scale nor an isotropic part matter
     assert subspaces.alignment(a, b) == pytest.approx(-1 / 3)
-    with pytest.raises(ValueError, match="multiple of the identity"):
-        subspaces.alignment(a, torch.eye(4))
+    with pytest.warns(UserWarning, match="multiple of the identity.*NaN"):
+        assert math.isnan(subspaces.alignment(a, torch.eye(4)))
+    nearly = torch.eye(10_000, dtype=torch.float64)  # what rounding of float32 leaves is no preference
+    nearly += 2e-8 * torch.diag(torch.randn(10_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    with pytest.warns(UserWarning, match="multiple of the identity"):
+        assert math.isnan(subspaces.alignment(nearly, nearly))
+    pair = [nads.estimate(architectures.factory("logreg", image_size=8), networks=2, seed=s) for s in (0, 1)]
+    with pytest.warns(UserWarning, match="logistic regression"):
+        assert math.isnan(pair[0].alignment(pair[1]))
 
 
 def test_saved_and_loaded_is_the_same(measured, tmp_path):

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from anisotropy import architectures, readouts
+from anisotropy import architectures, nads, readouts
 from torch import nn
 
 
@@ -94,3 +94,25 @@ def test_features_of_unequal_weights_are_not_averaged_over_alike():
 
     with pytest.warns(UserWarning, match="one variance for some features"):
         assert readouts.examine(half, (1, 4, 4)) is None
+
+
+class Named(nn.Module):
+    """A network that gives its read-out the features by name, or by place."""
+
+    def __init__(self, by_name):
+        super().__init__()
+        self.by_name = by_name
+        self.conv, self.readout = nn.Conv2d(1, 4, 3), nn.Linear(4, 1)
+
+    def forward(self, x):
+        seen = torch.relu(self.conv(x)).mean((2, 3))
+        return self.readout(input=seen) if self.by_name else self.readout(seen)
+
+
+@pytest.mark.parametrize("method", ["secant", "gradient", "mixed"])
+def test_a_readout_called_with_a_keyword_is_averaged_over_too(method):
+    settings = {"networks": 3, "method": method, "progress": False}
+    by_name, by_place = (nads.estimate(lambda b=b: Named(b), (1, 8, 8), **settings) for b in (True, False))
+    assert by_name.settings["readout"] == by_place.settings["readout"]
+    assert by_name.settings["symmetry"] == by_place.settings["symmetry"]
+    assert torch.equal(by_name.eigenvalues, by_place.eigenvalues)

@@ -317,3 +317,45 @@ def test_a_checkpoint_of_data_that_are_rounded_otherwise_is_left_with_a_warning(
         assert trained(x) == first
     with pytest.raises(ValueError, match="another recipe, shape of data, or network"):
         trained(x, recipe=Recipe(epochs=3, dtype="float64"))
+
+
+class Noisy(nn.Module):
+    """Dropout by function, which `vmap` refuses."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 2)
+
+    def forward(self, x):
+        return self.layer(nn.functional.dropout(x.flatten(1), 0.5, self.training))
+
+
+class Branching(Noisy):
+    """A branch on a number, which `vmap` refuses in training or elsewhere."""
+
+    where = True
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.layer(x if self.training != self.where or x.mean().item() > 1e9 else 2 * x)
+
+
+class BranchingLater(Branching):
+    where = False
+
+
+@pytest.mark.parametrize("kind", [Noisy, Branching, BranchingLater])
+def test_networks_that_vmap_refuses_are_trained_one_by_one(kind, monkeypatch):
+    x, y = (part.float() if part.is_floating_point() else part for part in task())
+    sets = x.expand(3, *x.shape), y.expand(3, -1)
+
+    def trained(method):
+        nets = [architectures.build(kind, s) for s in range(3)]
+        order = [generator(s) for s in range(3)]
+        return stacked.train_many(nets, *sets, Recipe(epochs=2), generators=order, method=method)
+
+    with pytest.raises(ValueError, match=r"cannot be stacked \(RuntimeError: .*line \d+ of test_.*\.py, in forward"):
+        trained("stacked")
+    alone = trained("single")
+    monkeypatch.setattr(stacked, "_pays", lambda device: True)  # as on a GPU
+    assert [o.history for o in trained("auto")] == [o.history for o in alone]

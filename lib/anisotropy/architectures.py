@@ -9,7 +9,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,8 +62,9 @@ def factory(
 
     Args:
         name: ``logreg``, ``lenet``, ``vgg11`` (batch norm), ``resnet18``, ``densenet121``: the paper's networks;
-            ``torchvision:NAME`` and ``timm:NAME``: theirs, without weights; ``module:callable``: your own, called with
-            ``kwargs`` and with those of ``in_channels``, ``num_outputs``, ``image_size`` that its signature names.
+            ``torchvision:NAME`` and ``timm:NAME``: theirs, without weights (with ``in_channels=1`` torchvision's sum
+            those of their first layer over its channels, timm's draw it anew); ``module:callable``: your own, called
+            with ``kwargs`` and with those of ``in_channels``, ``num_outputs``, ``image_size`` that its signature names.
         in_channels: channels C of the input.
         num_outputs: outputs of the read-out layer: 1 to measure responses, the number of classes to train.
         image_size: height and width in pixels, one number for square images.
@@ -164,9 +165,29 @@ def build(make: Callable[[], nn.Module], seed: int, index: int = 0) -> nn.Module
     with torch.random.fork_rng(devices=[]), _plain_defaults():  # networks are drawn on the CPU, and moved
         torch.default_generator.manual_seed(int(state >> np.uint64(1)))
         network = make()
+    return plain_network(network).eval()
+
+
+def plain_network(network: Any) -> nn.Module:
+    """A network as it is, where it is one whose weights are drawn and whose layers can be looked into.
+
+    Raises:
+        TypeError: it is no module, one of TorchScript, or one with lazy layers that have no weights yet.
+    """
+    if isinstance(network, torch.jit.ScriptModule):
+        raise TypeError(
+            "expected a plain torch.nn.Module from the factory, got one of TorchScript, which can neither be copied "
+            "nor looked into: return the network as it is before torch.jit.script or torch.jit.trace"
+        )
     if not isinstance(network, nn.Module):
         raise TypeError(f"a factory must return a torch.nn.Module, got {type(network).__name__}")
-    return network.eval()
+    weights = (*network.named_parameters(), *network.named_buffers())
+    if lazy := [name for name, value in weights if nn.parameter.is_lazy(value)]:
+        raise TypeError(
+            f"the factory's network has lazy layers, whose weights are not drawn yet ({lazy[0]}): call it once in the "
+            "factory, network(torch.zeros(1, C, H, W)), before it is returned"
+        )
+    return network
 
 
 @contextmanager
@@ -200,7 +221,7 @@ def without_arithmetic(attempt: Callable[[], Any]) -> Any:
 
     try:
         return on("meta")
-    except (NotImplementedError, RuntimeError):
+    except Exception:  # what cannot live there fails in its own way, what is wrong fails on the CPU too
         return on("cpu")
 
 
@@ -208,6 +229,7 @@ def _builtin(name: str, common: dict, width: float, pooling: bool, kwargs: dict)
     if name not in BUILTIN:
         near = difflib.get_close_matches(name.lower().replace("-", ""), BUILTIN, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"did you mean {other!r}? " if (other := _elsewhere(name)) else hint
         raise ValueError(
             f"unknown architecture {name!r}: {hint}expected one of {', '.join(BUILTIN)}, or torchvision:NAME, "
             f"timm:NAME, module:callable"
@@ -222,6 +244,22 @@ def _builtin(name: str, common: dict, width: float, pooling: bool, kwargs: dict)
     return (lambda: cls(**common, **options)), {"num_outputs": common["num_outputs"], **options}
 
 
+def _elsewhere(name: str) -> str | None:
+    """Full name of a network that torchvision or timm has under this one; None where neither has."""
+    plain = name.lower().replace("-", "_")
+    with suppress(ImportError):
+        from torchvision import models
+
+        if plain in models.list_models(models):
+            return f"torchvision:{plain}"
+    with suppress(ImportError):
+        import timm
+
+        if timm.is_model(plain):
+            return f"timm:{plain}"
+    return None
+
+
 def _torchvision(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
     from torchvision import models
 
@@ -229,11 +267,32 @@ def _torchvision(name: str, target: str, common: dict, kwargs: dict) -> Callable
     if target not in known:
         near = difflib.get_close_matches(target, known, n=1)
         raise ValueError(f"torchvision has no network {target!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    if common["in_channels"] != 3:
-        raise ValueError(f"{name} takes images of 3 channels, got in_channels={common['in_channels']}")
+    if common["in_channels"] not in (1, 3):
+        raise ValueError(
+            f"{name} takes images of 3 channels, or grey ones with in_channels=1, got in_channels="
+            f"{common['in_channels']}"
+        )
     if "image_size" in inspect.signature(models.get_model_builder(target)).parameters or target.startswith("vit"):
         kwargs = {"image_size": common["image_size"][0], **kwargs}
-    return lambda: models.get_model(target, weights=None, num_classes=common["num_outputs"], **kwargs)
+
+    def make() -> nn.Module:
+        network = models.get_model(target, weights=None, num_classes=common["num_outputs"], **kwargs)
+        return network if common["in_channels"] == 3 else _grey(network)
+
+    return make
+
+
+def _grey(network: nn.Module) -> nn.Module:
+    """A network for colours made one for grey images, which answers as it did to the same image in each channel.
+
+    The weights of its first layer are summed over the channels: sum_c w_c x = (sum_c w_c) x.
+    """
+    first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    if first.in_channels != 3 or first.groups != 1:
+        raise ValueError(f"expected a first convolution of 3 channels, got {first}: take in_channels=3")
+    first.weight = nn.Parameter(first.weight.detach().sum(1, keepdim=True))
+    first.in_channels = 1
+    return network
 
 
 def _timm(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
@@ -259,16 +318,22 @@ def _own(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.
 def _try(made: Factory, num_outputs: int) -> None:
     """Build one network and pass one image through it, on the meta device (no arithmetic) where it can."""
 
-    def output_shape() -> tuple[int, ...]:
+    step = "cannot be built for"
+
+    def output() -> torch.Tensor:
+        nonlocal step
+        step = "cannot be built for"
+        network = plain_network(made()).eval()
+        step = "refuses"
         with torch.no_grad():
-            return tuple(made().eval()(torch.zeros(2, *made.input_shape)).shape)
+            return network(torch.zeros(2, *made.input_shape))
 
     try:
-        shape = without_arithmetic(output_shape)
+        answer = without_arithmetic(output)
     except Exception as error:
-        raise ValueError(f"{made.name} refuses images of shape {made.input_shape}: {error}") from error
-    if shape != (2, num_outputs):
+        raise ValueError(f"{made.name} {step} images of shape {made.input_shape}: {checks.blamed(error)}") from error
+    if tuple(getattr(checks.real(answer), "shape", ())) != (2, num_outputs):
         raise ValueError(
-            f"{made.name} was asked for {num_outputs} output(s) and returned shape {shape} for 2 images; expected "
-            f"{(2, num_outputs)}: end it in a linear layer with num_outputs outputs"
+            f"{made.name} was asked for {num_outputs} output(s) and returned {checks.described(answer)} for 2 images; "
+            f"expected {(2, num_outputs)}: end it in a linear layer with num_outputs outputs"
         )

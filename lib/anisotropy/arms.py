@@ -162,7 +162,7 @@ def flipped_pixels(basis: torch.Tensor, *, label: str = "flipped before normalis
 
 def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
     """Return the arm whose coefficients are permuted at random: the same basis, no order."""
-    seed = checks.whole(seed, "seed", 0)
+    seed = checks.seed(seed)
     order = torch.randperm(len(basis), generator=torch.Generator().manual_seed(seed))
     return Arm(
         label,
@@ -176,7 +176,7 @@ def signed(basis: torch.Tensor, *, seed: int, label: str = "signs") -> Arm:
 
     The control for flipping that keeps the alignment of data and network, and breaks what a picture is otherwise.
     """
-    seed = checks.whole(seed, "seed", 0)
+    seed = checks.seed(seed)
     signs = 1 - 2 * torch.randint(2, (len(basis),), generator=torch.Generator().manual_seed(seed))
     return Arm(
         label,
@@ -187,7 +187,7 @@ def signed(basis: torch.Tensor, *, seed: int, label: str = "signs") -> Arm:
 
 def rotated(size: int, *, seed: int, label: str = "rotated") -> Arm:
     """Return the arm that is rotated at random: `size` is H W (each channel by itself) or C H W."""
-    size, seed = checks.whole(size, "size"), checks.whole(seed, "seed", 0)
+    size, seed = checks.whole(size, "size"), checks.seed(seed)
     return Arm(
         label,
         {"kind": "rotated", "size": size, "seed": seed} | _version(),

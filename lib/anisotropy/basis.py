@@ -84,7 +84,7 @@ class Nads:
         return subspaces.overlap(self.directions, other.directions if isinstance(other, Nads) else other, k)
 
     def alignment(self, other: "Nads") -> float:
-        """Correlation of the anisotropic parts of the two covariances (`subspaces.alignment`).
+        """Correlation of the anisotropic parts of the two covariances, NaN where one has none (`subspaces.alignment`).
 
         Raises:
             ValueError: one of them is known by its leading directions only; compare these by `overlap`.

@@ -7,7 +7,10 @@ imported by the functions that need it: what draws figures and tables must not w
 import inspect
 import math
 import os
+import sysconfig
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anisotropy import rehearsing
@@ -26,6 +29,28 @@ def described(value: Any) -> str:
     if isinstance(value, (bool, int, float, str, type(None))) and len(text) < 80:
         return text
     return f"an object of type {type(value).__name__}"
+
+
+def blamed(error: BaseException) -> str:
+    """Return an error in one line: its type, what it says, and where it was raised in the user's own code.
+
+    That is the innermost line of the traceback that is neither of this package, nor installed, nor of Python itself.
+
+    Example:
+        >>> blamed(ValueError("no"))
+        'ValueError: no'
+    """
+    text = " ".join(str(error).split())
+    shown = f"{type(error).__name__}: {text if len(text) <= 500 else text[:500] + ' ...'}"
+    foreign = {str(Path(sysconfig.get_path(name)).resolve()) + os.sep for name in ("stdlib", "purelib", "platlib")}
+    package = Path(__file__).resolve().parents[__name__.count(".") - 1]
+    foreign |= {str(package) + os.sep, "<frozen"}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        inside = frame.filename if frame.filename.startswith("<") else str(Path(frame.filename).resolve())
+        if not inside.startswith(tuple(foreign)):
+            code = f": {frame.line}" if frame.line else ""
+            return f"{shown} (line {frame.lineno} of {Path(frame.filename).name}, in {frame.name}{code})"
+    return shown
 
 
 def tensor(value: Any, what: str) -> "torch.Tensor":
@@ -49,6 +74,20 @@ def tensor(value: Any, what: str) -> "torch.Tensor":
     else:
         advice = "torch.as_tensor makes one of an array or a list of numbers"
     raise TypeError(f"expected {what} as a torch.Tensor, got {described(value)}; {advice}")
+
+
+def real(output: Any) -> Any:
+    """Return a network's output as it is.
+
+    Raises:
+        ValueError: it is a tensor of complex numbers.
+    """
+    if getattr(output, "is_complex", bool)():
+        raise ValueError(
+            f"expected a network with real outputs, got {output.dtype}: end its forward in .real or .abs(), whichever "
+            "is meant"
+        )
+    return output
 
 
 def finite(value: "torch.Tensor", what: str) -> "torch.Tensor":
@@ -83,6 +122,17 @@ def whole(value: Any, what: str, least: int = 1) -> int:
     return number
 
 
+def seed(value: Any, what: str = "seed") -> int:
+    """Return a seed, a whole number from 0 to 2**63 - 1.
+
+    Raises:
+        ValueError: it is none, or larger: torch's generators take no more.
+    """
+    if whole(value, what, 0) >= 2**63:
+        raise ValueError(f"expected {what} below 2**63, which torch's generators take, got {value}; take a smaller one")
+    return value.__index__()
+
+
 def number(value: Any, what: str) -> float:
     """Return a finite number as a float.
 
@@ -102,13 +152,13 @@ def seeds(values: Any) -> list[int]:
     """Return seeds as integers.
 
     Raises:
-        ValueError: not a sequence of whole numbers of at least 0, none, or one of them twice.
+        ValueError: not a sequence of whole numbers from 0 to 2**63 - 1, none, or one of them twice.
     """
     if isinstance(values, (str, bytes)) or (
         not isinstance(values, (Sequence, range)) and not hasattr(values, "tolist")
     ):
         raise ValueError(f"expected seeds as a sequence such as (0, 1, 2) or range(3), got {described(values)}")
-    found = [whole(seed, "each seed", 0) for seed in values]
+    found = [seed(each, "each seed") for each in values]
     if not found or len(set(found)) != len(found):
         raise ValueError(f"expected at least one seed and none twice, got {found}")
     return found

@@ -20,7 +20,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks, memory, windows
+from anisotropy import checks, memory, readouts, windows
 from anisotropy.readouts import Readout
 
 PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -76,7 +76,9 @@ class _Features:
         if self.readout is None:
             return scalar(self.network(x))[:, None]
         seen = []
-        hook = self.network.get_submodule(self.readout.name).register_forward_pre_hook(lambda _, i: seen.append(i[0]))
+        hook = self.network.get_submodule(self.readout.name).register_forward_pre_hook(
+            lambda _, inputs, named: seen.append(readouts.read(inputs, named)), with_kwargs=True
+        )
         try:
             self.network(x)
         finally:
@@ -88,8 +90,9 @@ def scalar(output: Tensor) -> Tensor:
     """The network's output as (n,); an error where it has more than one number per image.
 
     Raises:
-        ValueError: the output is neither (n,) nor (n, 1).
+        ValueError: the output is neither (n,) nor (n, 1), or complex.
     """
+    checks.real(output)
     if isinstance(output, Tensor) and (output.dim() == 1 or (output.dim() == 2 and output.shape[1] == 1)):
         return output.reshape(-1)
     got = f"output of shape {tuple(output.shape)}" if isinstance(output, Tensor) else checks.described(output)

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from anisotropy import paths
+from anisotropy import checks, paths
 
 SINGLE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 ATTEMPTS_ALONE = 2
@@ -81,11 +81,12 @@ def run(engine: str, function: Callable[[Any], Any], items: list) -> Iterator[tu
 
 
 def guarded(function: Callable[[Any], Any], item: Any) -> Any:
-    """Return function(item), or a `Failure` with the traceback if it raises."""
+    """Return function(item), or a `Failure` if it raises: its last line says where in the user's own code."""
     try:
         return function(item)
-    except Exception:  # the sweep must go on; the caller reports it
-        return Failure(traceback.format_exc())
+    except Exception as error:  # the sweep must go on; the caller reports it
+        text, last = traceback.format_exc(), checks.blamed(error)
+        return Failure(text if text.rstrip().endswith(last) else f"{text}{last}\n")
 
 
 def _local(workers, function, items):

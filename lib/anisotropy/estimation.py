@@ -106,7 +106,7 @@ def estimate(
         checks.whole(value, name, 2 if name == "max_networks" else 1)
     for name, value in {"rank": rank, "readout_draws": readout_draws, "chunk": chunk}.items():
         value is None or checks.whole(value, name)
-    checks.whole(seed, "seed", 0)
+    checks.seed(seed)
     checks.number(step, "step")
     checks.device(device)
     size = shape[0] * shape[1] * shape[2]

@@ -16,8 +16,12 @@ NETWORKS = 16
 
 def observed(network: nn.Module, images: Tensor, note: Callable[[str, nn.Module, tuple, object], None]) -> Tensor:
     """Answer of a network, after `note(name, layer, inputs, output)` was called for each of its layers in turn."""
+
+    def seen(name: str, module: nn.Module, inputs: tuple, named: dict, output: object) -> None:
+        note(name, module, (*inputs, *named.values()), output)
+
     layers = [(name, module) for name, module in network.named_modules() if not list(module.children())]
-    handles = [module.register_forward_hook(partial(note, name)) for name, module in layers]
+    handles = [module.register_forward_hook(partial(seen, name), with_kwargs=True) for name, module in layers]
     try:
         with torch.no_grad():
             return network(images)

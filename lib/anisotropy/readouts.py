@@ -33,6 +33,11 @@ class Readout:
     variance: float
 
 
+def read(inputs: tuple, named: dict[str, Tensor]) -> Tensor:
+    """What a layer was called with, whether as `layer(x)` or as `layer(input=x)`."""
+    return inputs[0] if inputs else named["input"]
+
+
 def find(network: nn.Module, x: Tensor) -> str | None:
     """Name of the linear layer whose output is the network's output, or None where there is none.
 
@@ -45,7 +50,10 @@ def find(network: nn.Module, x: Tensor) -> str | None:
     """
     calls: list[tuple[str, Tensor]] = []
     handles = [
-        module.register_forward_hook(lambda _, inputs, output, name=name: calls.append((name, inputs[0].dim(), output)))
+        module.register_forward_hook(
+            lambda _, inputs, named, output, name=name: calls.append((name, read(inputs, named).dim(), output)),
+            with_kwargs=True,
+        )
         for name, module in network.named_modules(remove_duplicate=False)
         if isinstance(module, nn.Linear)
     ]

@@ -1,5 +1,6 @@
 """Training many small networks at once: their parameters stacked, one kernel for all. Pays on a GPU."""
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +24,11 @@ from anisotropy.training import (
 
 _NEEDS_OWN_STATE = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
 METHODS = ("auto", "single", "stacked")
+_LOG = logging.getLogger(__name__)
 
 
 def can_stack(networks: list[nn.Module], recipe: Recipe) -> bool:
-    """Return whether networks can be trained as one stack.
+    """Return whether networks look as if they could be trained as one stack; `refusal` tries it.
 
     They must have the same parameters' shapes, and neither batch norm (running statistics) nor dropout (random
     numbers), whose state a stack does not carry; the recipe must work in float32 or float64.
@@ -36,12 +38,39 @@ def can_stack(networks: list[nn.Module], recipe: Recipe) -> bool:
         recipe: how they will be trained.
 
     Returns:
-        True if `train_many(..., method="stacked")` accepts them.
+        Whether nothing is known to be in the way.
     """
     shapes = [[(name, p.shape, p.requires_grad) for name, p in net.named_parameters()] for net in networks]
     plain = not any(isinstance(m, _NEEDS_OWN_STATE) for net in networks for m in net.modules())
     trainable = all(p.requires_grad for net in networks for p in net.parameters())
     return plain and trainable and all(s == shapes[0] for s in shapes) and recipe.dtype != "bfloat16"
+
+
+def refusal(networks: list[nn.Module], inputs: torch.Tensor, recipe: Recipe) -> str | None:
+    """Return why torch's `vmap` cannot run networks as one, tried on one sample of each; None where it can.
+
+    It refuses functional dropout, `.item()`, branches that depend on numbers, and operations that it does not know.
+
+    Args:
+        networks: N networks; they are moved to the device and type of the training, and put into training mode.
+        inputs: (N, n, C, H, W), on the device that does the work.
+        recipe: how they will be trained.
+    """
+    stack, few = _Stack(networks, inputs.device, recipe.stored), Normalisation(recipe, inputs)(inputs[:, :1])
+    for mode in (False, True):
+        stack.skeleton.train(mode)
+        try:
+            stack(stack.parameters.requires_grad_(), few).sum().backward()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # networks that are wrong say so again when they are trained one by one
+            return checks.blamed(error)
+    return None
+
+
+def _pays(device: torch.device) -> bool:
+    """Whether a stack is faster there than one network after the other."""
+    return device.type == "cuda"
 
 
 def train_many(
@@ -70,7 +99,7 @@ def train_many(
         generators: N CPU generators of the order of the samples.
         test_inputs: (N, n', C, H, W), optional.
         test_labels: (N, n').
-        method: "single", "stacked", or "auto": stacked on a GPU where possible.
+        method: "single", "stacked", or "auto": stacked on a GPU where possible, else one by one.
         checkpoints: N files, see `training.train`; a stack keeps none.
 
     Returns:
@@ -94,12 +123,16 @@ def train_many(
     test_marks = [None] * len(networks) if test_labels is None else test_labels
     sets = zip(inputs, labels, tests, test_marks, strict=True)
     classes = max(check_sets(*each, recipe) for each in sets)
-    stackable = can_stack(networks, recipe)
-    if method == "stacked" and not stackable:
-        raise ValueError(
-            "these networks cannot be stacked (batch norm, dropout, bfloat16, or unequal shapes); use 'single'"
-        )
-    if method == "stacked" or (method == "auto" and stackable and inputs.is_cuda):
+    stacks = method == "stacked" or (method == "auto" and _pays(inputs.device))
+    why = None
+    if stacks:
+        plain = can_stack(networks, recipe)
+        why = refusal(networks, inputs, recipe) if plain else "batch norm, dropout, bfloat16, or unequal shapes"
+    if method == "stacked" and why:
+        raise ValueError(f"these networks cannot be stacked ({why}); use 'single', or 'auto', which tries it")
+    if stacks and why:
+        _LOG.info("networks are trained one by one, since they cannot be stacked: %s", why)
+    elif stacks:
         return _train_stack(networks, inputs, labels, recipe, generators, test_inputs, test_labels, classes)
     files = [None] * len(networks) if checkpoints is None else checkpoints
     each = zip(networks, inputs, labels, generators, tests, test_marks, files, strict=True)
@@ -121,7 +154,7 @@ class _Stack:
 
     def __init__(self, networks: list[nn.Module], device: torch.device, dtype: torch.dtype):
         for net in networks:
-            net.to(device, dtype)
+            net.to(device, dtype).train()
         self.networks, self.skeleton = networks, networks[0]
         named, self.buffers = stack_module_state(networks)
         self.shapes = {name: p.shape[1:] for name, p in named.items()}

@@ -7,6 +7,7 @@ never vector with vector.
 """
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
@@ -93,8 +94,11 @@ def alignment(first: Tensor, second: Tensor) -> float:
         first: covariance (D, D).
         second: the same.
 
+    Returns:
+        The cosine; NaN, with a warning, where one of them prefers no direction at all, as logistic regression's does.
+
     Raises:
-        ValueError: the shapes differ, or one of them prefers no direction at all.
+        ValueError: the shapes differ.
     """
     if first.shape != second.shape or first.dim() != 2 or first.shape[0] != first.shape[1]:
         raise ValueError(f"expected two (D, D) matrices, got {tuple(first.shape)} and {tuple(second.shape)}")
@@ -102,8 +106,13 @@ def alignment(first: Tensor, second: Tensor) -> float:
     for covariance in (first.double(), second.double()):
         mean = covariance.diagonal().mean()
         part = covariance - mean * torch.eye(len(covariance), dtype=torch.float64)
-        if float(part.norm()) <= 1e-6 * float(mean):
-            raise ValueError("expected covariances that prefer some directions, got a multiple of the identity")
+        if float(part.norm()) <= 1e-6 * float(covariance.norm()):  # of float32, 2e-8 is left
+            warnings.warn(
+                "one of the covariances is a multiple of the identity: it prefers no direction, as of logistic "
+                "regression, so that there is nothing to align with (NaN)",
+                stacklevel=3,
+            )
+            return math.nan
         parts.append(part / part.norm())
     return float((parts[0] * parts[1]).sum())
 

@@ -233,7 +233,8 @@ def check_sets(inputs, labels, test_inputs, test_labels, recipe: Recipe) -> int:
 
 
 def check_scores(scores: torch.Tensor, classes: int) -> None:
-    """Raise ValueError unless a network returns one score per sample and class."""
+    """Raise ValueError unless a network returns one real score per sample and class."""
+    checks.real(scores)
     if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or scores.shape[1] < classes:
         raise ValueError(
             f"expected a network that returns (n, {classes}) scores or more, one per class, got "

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from anisotropy import dipoles, provenance, training
+from anisotropy import checks, dipoles, provenance, training
 from anisotropy.architectures import build
 
 
@@ -32,15 +32,16 @@ def measured(factory: Callable[[], nn.Module], point: Tensor, seed: int) -> bool
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             outputs = [network(point[None]) for network in networks]
             again = networks[0](point[None]), networks[0](torch.stack([point, other]))
-    except (RuntimeError, IndexError, TypeError) as error:  # what torch's layers raise
+    except Exception as error:
         types = {p.dtype for p in networks[0].parameters()} - {torch.float32}
         advice = (
             f"its weights are {', '.join(map(str, types))}: let the factory make float32; dtype=... converts them"
             if types
             else "give the input_shape=(C, H, W) that it was written for"
         )
+        instead = f". Or rather: {advice}" if isinstance(error, (RuntimeError, IndexError, TypeError)) else ""
         raise ValueError(
-            f"the network refuses an image of shape {tuple(point.shape)}: {error}. Or rather: {advice}"
+            f"the network refuses an image of shape {tuple(point.shape)}: {checks.blamed(error)}{instead}"
         ) from error
     first, second = map(dipoles.scalar, outputs)
     _check_repeatable(factory, seed, networks[0], first, *map(dipoles.scalar, again))
@@ -98,8 +99,8 @@ def trained(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: i
     try:
         with torch.no_grad():
             scores = one(x)
-    except (RuntimeError, IndexError, TypeError) as error:  # what torch's layers raise
-        raise ValueError(f"the network refuses images of shape {shape}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"the network refuses images of shape {shape}: {checks.blamed(error)}") from error
     training.check_scores(scores, classes)
 
 
