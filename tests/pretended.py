@@ -1,7 +1,7 @@
 """A GPU that is not there: tensors that say they are on cuda:0 are kept and computed on the CPU, bit by bit the same.
 
 What it can show: that nothing is left on the wrong device, where torch refuses to mix the two on a real GPU too; that
-the code takes its GPU's ways; that what it plans to hold fits in what is free; how many operations are sent there. What
+the code takes its GPU's ways; that what does not fit is computed in halves; how many operations are sent there. What
 it cannot: how fast a GPU is, what it rounds differently, and autocast. Operations are seen below autograd and vmap.
 """
 
@@ -137,20 +137,12 @@ class GPU:
             def __init__(self, *args, **kwargs):
                 super().__init__(*args, initializer=_Watch(gpu).__enter__, **kwargs)
 
-        def reset(device=None):
-            gpu.peak = gpu.held
-
         state = torch.zeros(16, dtype=torch.uint8)
         replaced = {
             "torch.cuda._lazy_init": lambda: None,
             "torch.cuda.is_available": lambda: True,
-            "torch.cuda.mem_get_info": lambda device=None: (gpu.memory - gpu.held, gpu.memory),
-            "torch.cuda.memory_reserved": lambda device=None: 0,
-            "torch.cuda.memory_allocated": lambda device=None: 0,
             "torch.cuda.empty_cache": lambda: None,
             "torch.cuda.synchronize": lambda device=None: None,
-            "torch.cuda.reset_peak_memory_stats": reset,
-            "torch.cuda.max_memory_allocated": lambda device=None: gpu.peak,
             "torch.cuda.device": lambda device: nullcontext(),
             "torch.cuda.manual_seed": lambda seed: None,
             "torch.cuda.get_rng_state": lambda device=None: state,

@@ -285,7 +285,7 @@ def test_what_is_right_passes_the_checks():
 )
 def test_the_command_line_names_mistakes(arguments, message, capsys, tmp_path):
     try:
-        code = reproduce.main(["--dry-run", "--output", str(tmp_path / "out"), *arguments])
+        code = reproduce.main(["--list", "--output", str(tmp_path / "out"), *arguments])
     except SystemExit as error:  # argparse
         code = error.code
     assert code == 2

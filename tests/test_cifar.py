@@ -188,15 +188,6 @@ def test_what_is_kept_in_memory_is_not_the_caller_s_to_change():
     assert torch.equal(source.load("test")[0], before)
 
 
-def test_the_noise_of_a_rehearsal_is_not_taken_for_pictures_later(tmp_path, monkeypatch):
-    source = cifar.Source("cifar10", root=str(tmp_path / "nothing"), train=100, test=100, download=False)
-    monkeypatch.setenv("ANISOTROPY_REHEARSAL", str(tmp_path))
-    assert len(source.load("test")[1]) == 100
-    monkeypatch.delenv("ANISOTROPY_REHEARSAL")
-    with pytest.raises(FileNotFoundError):
-        source.load("test")
-
-
 @pytest.mark.parametrize("value", [0.0, 0.1, 200 / 255])
 def test_a_channel_of_one_colour_is_normalised_to_zero(value):
     """Tenths are no binary fractions: their mean, and so what they scatter about it, is rounded."""

@@ -1,29 +1,24 @@
-"""What is planned for the memory of a GPU, tried without one: sizes are counted, and what is free is made up."""
+"""What the memory of a GPU does not hold is computed in halves, tried without a GPU."""
 
 import pytest
 import torch
 from anisotropy import architectures, directions, memory, stacked, units
 from anisotropy.training import Recipe
-from torch import nn
 
 
-def test_what_fits_is_bounded_by_what_is_free_and_by_what_pays():
-    assert memory.fitting(None, 10, 64) == 64  # a CPU
-    assert memory.fitting(1000, 10, 64) == int(memory.SHARE * 100)
-    assert memory.fitting(10**9, 10, 64) == 64
-    assert memory.fitting(5, 10, 64) == 1  # it may still go well; if not, torch says what is missing
-    assert memory.free("cpu") is None
+def test_a_list_is_halved_until_its_parts_fit():
+    tried = []
 
+    def three_fit(items):
+        tried.append(len(items))
+        if len(items) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [2 * item for item in items]
 
-def test_activations_are_counted_as_by_hand():
-    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5))
-    convolved, pooled = 4 * 6 * 6, 4 * 3 * 3
-    by_hand = 4 * (convolved + convolved + pooled + 5) + 8 * pooled  # bytes; the indices of pooling are int64
-    assert memory.made_by(network, torch.zeros(1, 1, 8, 8)) == by_hand
-    before = torch.get_rng_state()
-    assert memory.activations(lambda: nn.Sequential(network), (1, 8, 8)) == by_hand  # made before: not on meta
-    assert memory.activations(architectures.factory("logreg"), (1, 32, 32)) == 4
-    assert torch.equal(torch.get_rng_state(), before)
+    assert memory.in_halves(three_fit, range(10)) == list(range(0, 20, 2))
+    assert tried == [10, 5, 2, 3, 5, 2, 3]
+    with pytest.raises(torch.OutOfMemoryError):
+        memory.in_halves(lambda items: three_fit(range(4)), range(10))  # not even one fits
 
 
 @pytest.fixture
@@ -43,17 +38,6 @@ def job(tmp_path):
         )
 
     return make
-
-
-def test_networks_at_once_follow_what_is_free(job, monkeypatch):
-    shape = (1, 4, 4)
-    assert job("cpu").at_once(shape) == 1
-    each = 4 * 16 * 500 + 1000 * (16 + 2) * 4  # the data, and samples and outputs of what is measured at once
-    for free, expected in ((20 * each, 10), (None, units.STACK), (1, 1)):
-        monkeypatch.setattr(memory, "free", lambda device, free=free: free)
-        assert job("cuda").at_once(shape) == expected
-    monkeypatch.setattr(memory, "free", lambda device: 20 * each)
-    assert job("cuda", recipe=Recipe(dtype="float64")).at_once(shape) == 5
 
 
 def test_what_does_not_fit_is_computed_in_halves(job, monkeypatch):

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from anisotropy import claims, files, passports, paths, provenance, records
+from anisotropy import claims, files, passports, paths, provenance, records, resumable, stores
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_refusals(figure):
         run().save(figure, "a", {})
     with pytest.raises(ValueError, match="expected a figure name"):
         run().save(figure, "../a", {"x": 1})
-    for reserved in ("claims", Path(records.RECORD).stem, Path(records.UNITS).stem):
+    for reserved in ("claims", Path(records.RECORD).stem):
         with pytest.raises(ValueError, match="expected another figure name"):
             run().save(figure, reserved, {"x": 1})
     with pytest.raises(TypeError, match="expected numbers, text"):
@@ -215,3 +215,24 @@ def test_library_fingerprint_sees_names_and_contents(tmp_path):
     (tmp_path / "b.py").write_text("2")
     assert len({before, renamed, provenance.library(tmp_path)}) == 3
     assert provenance.fingerprint("ab", "c") != provenance.fingerprint("a", "bc")
+
+
+def test_a_passport_counts_the_units_behind_it_once(tmp_path, monkeypatch):
+    class Job:
+        store, name = str(tmp_path / "store"), "tiny"
+
+        def fields(self, unit):
+            return {"unit": unit}
+
+        def together(self):
+            return False
+
+        def compute(self, units):
+            return [{"seconds": 2.5} if unit else {} for unit in units]
+
+    monkeypatch.setattr(stores, "SPENT", {})
+    assert run().passport()["unit_seconds"] is None
+    resumable.complete(Job(), [1, 2], engine="serial", progress=False)
+    assert run().passport()["unit_seconds"] == 5.0
+    resumable.complete(Job(), [0, 1, 2, 3], engine="serial", progress=False)  # 1 and 2 are found
+    assert run().passport()["unit_seconds"] == 7.5

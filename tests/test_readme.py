@@ -1,4 +1,4 @@
-"""README and docs cannot rot: each command is run, or checked by the tool's own dry run where it is expensive."""
+"""README and docs cannot rot: each command is run, or checked with `--list` where it is expensive."""
 
 import functools
 import os
@@ -130,7 +130,7 @@ def _python(words: list[str]) -> None:
 
 def _reproduce(words: list[str]) -> None:
     if declarations.available():
-        assert reproduce.main([*(word for word in words if word != "--dry-run"), "--list"]) == 0  # starts no kernel
+        assert reproduce.main([*(word for word in words if word != "--list"), "--list"]) == 0  # starts no kernel
 
 
 @functools.cache

@@ -401,7 +401,7 @@ def test_a_run_writes_the_report_at_its_end(tmp_path):
 def test_a_run_can_do_without_the_report(monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "reproduce", lambda *_, **__: {"01_one": "done"})
     monkeypatch.setattr(report, "after", lambda *_: "report: asked for")
-    for arguments, asked in ([], True), (["--no-report"], False), (["--dry-run"], False):
+    for arguments, asked in ([], True), (["--no-report"], False), (["--list"], False):
         assert reproduce.main(arguments) == 0
         assert ("asked for" in capsys.readouterr().out) is asked
 

@@ -97,7 +97,7 @@ def test_a_run_leaves_figures_passports_claims_and_the_executed_copy(project):
 
     # what changes an input makes it run again, and the reason is given
     def reason(**kwargs):
-        return project.run(dry_run=True, **kwargs)[1]
+        return project.run(listed=True, **kwargs)[1]
 
     assert "skipped (same inputs" in reason(**same)
     assert "runs (changed: parameters" in reason(assignments=["rate=0.2"])
@@ -108,6 +108,20 @@ def test_a_run_leaves_figures_passports_claims_and_the_executed_copy(project):
     assert "runs (changed: notebook" in reason(**same)
     (folder / "run.json").write_text('{"inp')  # half-written
     assert "runs (damaged: run.json" in reason(**same)
+
+
+def test_a_list_says_what_a_notebook_needs_and_starts_no_kernel(project, monkeypatch):
+    project.write("01_one")
+    head = "# Purpose: a line. Hardware: any CPU. Minutes: about 3 on 2\n# cores. Expected headline: nothing.\n"
+    throwaway.preset(project.params, "01_one", head + "preset: laptop\n")
+    assert project.run("laptop")[0] == {"01_one": "done"}
+    monkeypatch.setattr(reproduce, "Worker", lambda *_: pytest.fail("a kernel was started"))
+    outcome, said = project.run("laptop", listed=True, force=True)
+    assert outcome == {"01_one": "would run"}
+    assert "hardware found: " in said
+    assert "    needs: any CPU. Minutes: about 3 on 2 cores.\n" in said
+    assert "    its last run took " in said
+    assert "needs" not in project.run(listed=True)[1]  # quick has no file
 
 
 def test_inputs_cover_library_versions_data_and_what_came_before(project, monkeypatch):
@@ -276,7 +290,7 @@ def test_what_is_wrong_stops_everything_before_a_kernel_starts(project, capsys, 
 def test_only_what_needs_a_parameter_gets_it(project):
     project.write("01_one")
     project.write("02_two", parameters='preset = "quick"\nother = 1\n')
-    said = project.run(dry_run=True, assignments=["rate=0.2"])[1]
+    said = project.run(listed=True, assignments=["rate=0.2"])[1]
     assert "rate = 0.2" in said
     assert "other = 1" in said
     with pytest.raises(PlanError, match="no selected notebook has this parameter"):
@@ -286,18 +300,18 @@ def test_only_what_needs_a_parameter_gets_it(project):
 def test_order_follows_dependencies(project):
     for name, after in {"01_a": ["03_c"], "02_b": [], "03_c": ["02_b"]}.items():
         project.write(name, after=after)
-    said = project.run(dry_run=True)[1]
+    said = project.run(listed=True)[1]
     names = [line.partition(":")[0] for line in said.splitlines() if line[:1].isdigit()]
     assert names == ["02_b", "03_c", "01_a"]
-    said = project.run(only=["03_c"], dry_run=True)[1]
+    said = project.run(only=["03_c"], listed=True)[1]
     assert "02_b: runs (not done yet, needed by another)" in said
     assert "01_a" not in said
     project.write("02_b", after=["01_a"])
     with pytest.raises(PlanError, match="a circle of dependencies: 01_a -> 03_c -> 02_b -> 01_a"):
-        project.run(dry_run=True)
+        project.run(listed=True)
     project.write("02_b", after=["01_aa"])
     with pytest.raises(PlanError, match="02_b comes after '01_aa', did you mean '01_a'"):
-        project.run(dry_run=True)
+        project.run(listed=True)
 
 
 def test_notebooks_are_found_by_folder_even_if_there_are_none(project):
@@ -305,11 +319,11 @@ def test_notebooks_are_found_by_folder_even_if_there_are_none(project):
     project.write("01_one")
     throwaway.preset(project.params, "01_one", "preset: laptop\n")
     project.write("02_two")
-    outcome, said = project.run("laptop", dry_run=True)
+    outcome, said = project.run("laptop", listed=True)
     assert list(outcome) == ["01_one"]
     assert "02_two: left out, it has no preset 'laptop'" in said
     with pytest.raises(ParameterError, match="02_two has no preset 'laptop'"):
-        project.run("laptop", only=["02_two"], dry_run=True)
+        project.run("laptop", only=["02_two"], listed=True)
 
 
 def test_two_runs_on_the_same_output(project):
@@ -388,15 +402,10 @@ def test_plain_papermill_from_any_folder_is_strict_too(project, tmp_path):
     assert "unknown parameter 'ratee', did you mean 'rate'" in refused.stderr
 
 
-def test_estimates():
+def test_durations_are_said_as_a_reader_says_them():
     assert progress.duration(8.4) == "8 s"
     assert progress.duration(125) == "2 min 05 s"
     assert progress.duration(4320) == "1 h 12 min"
-    assert progress.time_left([1.0], 0.0, 4, []) is None  # nothing to judge by
-    assert progress.time_left([10.0, 20.0], 5.0, 4, [10.0, 20.0, 30.0, 40.0]) == pytest.approx(65)
-    assert progress.time_left([20.0, 40.0], 0.0, 4, [10.0, 20.0, 30.0, 40.0]) == pytest.approx(140)  # half the speed
-    assert progress.time_left([10.0], 51.0, 4, [10.0, 20.0, 30.0, 40.0]) is None  # the last run tells nothing
-    assert progress.time_left([10.0] * 4, 0.0, 8, []) == pytest.approx(40 / 4.5 * 3.5)
 
 
 def test_display_on_a_terminal_rewrites_one_line():
@@ -406,7 +415,7 @@ def test_display_on_a_terminal_rewrites_one_line():
 
     stream = Terminal()
     show = progress.Display(stream, 1)
-    show.start("01_one", 1, "not done yet", [])
+    show.start("01_one", 1, "not done yet")
     show.event("01_one", {"event": "start", "cells": 5})
     show.event("01_one", {"event": "cell", "number": 1})
     show.event("01_one", {"event": "cell_done", "seconds": 1.0})

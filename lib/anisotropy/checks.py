@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anisotropy import rehearsing
-
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -178,7 +176,7 @@ def generator(value: Any) -> "torch.Generator":
 
 
 def device(name: Any) -> str:
-    """Return the name of a device that is there; in a rehearsal a GPU need not be.
+    """Return the name of a device that is there.
 
     Raises:
         ValueError: no such kind of device, or torch finds none of it here.
@@ -186,8 +184,7 @@ def device(name: Any) -> str:
     import torch
 
     try:
-        elsewhere = rehearsing.folder() is not None and str(name).startswith("cuda")  # planned here, run where it is
-        torch.empty(0, device="meta" if elsewhere and torch.device(name) else name)
+        torch.empty(0, device=name)
         return str(name)
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         here = "a GPU is here: 'cuda'" if torch.cuda.is_available() else "torch finds no GPU on this machine"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anisotropy import checks, ledger, paths, rehearsing
+from anisotropy import checks, paths
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
@@ -77,7 +77,7 @@ class Source:
         return images.clone(), labels.clone()  # what is kept is not the caller's to change
 
     def _kept(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        return _subset(self, split, rehearsing.folder() is not None)
+        return _subset(self, split)
 
     @property
     def spec(self) -> dict:
@@ -140,8 +140,8 @@ def _spec(name: str, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> dict:
 
 
 @lru_cache(maxsize=4)
-def _subset(source: Source, split: str, rehearsed: bool):
-    whole = load_digits(split) if source.name == "digits" else _whole(source.root, split, source.download, rehearsed)
+def _subset(source: Source, split: str):
+    whole = load_digits(split) if source.name == "digits" else _whole(source.root, split, source.download)
     count = getattr(source, split)
     if count in (None, len(whole[1])):
         return whole
@@ -150,19 +150,8 @@ def _subset(source: Source, split: str, rehearsed: bool):
 
 
 @lru_cache(maxsize=2)
-def _whole(root: str, split: str, download: bool, rehearsed: bool):
-    if not rehearsed:
-        return load(paths.resolve(root), split, download=download)
-    try:
-        return load(paths.resolve(root), split, download=False)
-    except FileNotFoundError:  # what a rehearsal counts does not depend on what the pictures show
-        ledger.note(remark="CIFAR-10 is not there: noise stands in, and units in the store are not recognised")
-        return _noise(50_000 if split == "train" else 10_000)
-
-
-def _noise(count: int):
-    few = torch.randint(0, 256, (500, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(count))
-    return few.repeat(count // 500, 1, 1, 1), torch.arange(count) % 10
+def _whole(root: str, split: str, download: bool):
+    return load(paths.resolve(root), split, download=download)
 
 
 def load(root: Path | str, split: str, *, download: bool = True) -> tuple[torch.Tensor, torch.Tensor]:

@@ -116,20 +116,18 @@ SMALL = 2**20
 """Parameters below which a network is so cheap that more pixels share what a pass costs besides arithmetic."""
 
 ON_GPU = 512
-"""Pixels of one pass on a GPU at most: launches cost little there once a thousand images share them."""
+"""Pixels of one pass on a GPU, of images of 32 x 32: launches cost little there once a thousand images share them."""
 
 
 def _chunk(given: int | None, network: nn.Module, x: Tensor, *, small: int) -> int:
-    """Images per pass at 32 x 32 pixels: 64, or `small` for a small network; fewer where the image is larger.
-
-    A GPU takes as many as its memory holds, up to `ON_GPU`.
-    """
+    """Images per pass: of 32 x 32 pixels 64, `small` for a small network or `ON_GPU`; fewer where they are larger."""
     if given is not None:
         return given
-    if x.is_cuda:
-        return memory.fitting(memory.free(x.device), 2 * memory.made_by(network, x[None]), ON_GPU)
+    size = x.shape[-2] * x.shape[-1]
+    if x.is_cuda:  # what its memory does not hold is computed in halves
+        return max(1, min(ON_GPU, ON_GPU * 32 * 32 // size))
     most = small if sum(p.numel() for p in network.parameters()) < SMALL else 64
-    return max(1, min(most, 2**18 // (x.shape[-2] * x.shape[-1])))
+    return max(1, min(most, 2**18 // size))
 
 
 def secant_rows(
@@ -162,20 +160,28 @@ def secant_rows(
     dtype = next((p.dtype for p in network.parameters()), x.dtype)
     x = x.to(dtype)
     wanted = torch.tensor(pixels if pixels is not None else range(x.numel()), device=x.device)
-    columns, make = [], windows.impulses
+    make = windows.impulses
+
+    def along(block: Tensor) -> list[Tensor]:
+        nonlocal make
+        steps = torch.full((len(block),), step, dtype=dtype, device=x.device)
+        both = torch.cat([block, block]), torch.cat([steps, -steps])
+        try:
+            seen = features(make(x, *both))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # a network that takes no tensors but plain ones gets plain images, or fails on these
+            if make is _impulses:
+                raise
+            make = _impulses
+            seen = features(make(x, *both))
+        plus, minus = seen.float().chunk(2)
+        return [(plus - minus) / (2 * step)]
+
+    columns = []
     with torch.no_grad():
         for block in wanted.split(_chunk(chunk, network, x, small=256)):
-            steps = torch.full((len(block),), step, dtype=dtype, device=x.device)
-            both = torch.cat([block, block]), torch.cat([steps, -steps])
-            try:
-                seen = features(make(x, *both))
-            except Exception:  # a network that takes no tensors but plain ones gets plain images, or fails on these
-                if make is _impulses:
-                    raise
-                make = _impulses
-                seen = features(make(x, *both))
-            plus, minus = seen.float().chunk(2)
-            columns.append((plus - minus) / (2 * step))
+            columns += memory.in_halves(along, block)
     return _finite(torch.cat(columns).T.contiguous() * _scale(readout))
 
 
@@ -226,7 +232,9 @@ def gradient_rows(
     try:
         rows = _from_one_pass(features, x, blocks)
     except RuntimeError:  # an operation of the reader's own that torch cannot batch
-        rows = [_from_copies(features, x, block) for block in blocks]
+        rows = []
+        for block in blocks:
+            rows += memory.in_halves(lambda part: [_from_copies(features, x, part)], block)
     return _finite(torch.cat(rows) * _scale(readout))
 
 
@@ -240,12 +248,16 @@ def _from_one_pass(features: _Features, x: Tensor, blocks: Sequence[Tensor]) -> 
             "the network's output does not depend differentiably on the image (torch.no_grad inside it?): take "
             'method="secant"'
         )
-    rows = []
-    for number, block in enumerate(blocks, 1):
-        keep, single = number < len(blocks), len(block) == 1  # one alone is faster without a batch around it
+
+    def back(block: Tensor) -> list[Tensor]:
+        single = len(block) == 1  # one alone is faster without a batch around it
         weights = (block if single else block[:, None]).to(seen)
-        found = torch.autograd.grad(seen, image, weights, retain_graph=keep, is_grads_batched=not single)[0]
-        rows.append(found.float().reshape(len(block), -1))
+        found = torch.autograd.grad(seen, image, weights, retain_graph=True, is_grads_batched=not single)[0]
+        return [found.float().reshape(len(block), -1)]
+
+    rows = []
+    for block in blocks:
+        rows += memory.in_halves(back, block)
     return rows
 
 

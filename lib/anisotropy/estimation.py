@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import channels, checks, ledger, probing, readouts, rehearsing, symmetries, vetting
+from anisotropy import channels, checks, probing, readouts, symmetries, vetting
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
 from anisotropy.running import Response, Run, number
@@ -52,8 +52,6 @@ def estimate(
     state: str | Path | None = None,
 ) -> Nads:
     """NADs of an architecture.
-
-    A rehearsal measures none: it notes what would be measured and returns random directions (`standins`).
 
     Args:
         factory: zero-argument callable that makes a fresh network with one output (`architectures.factory`, or yours).
@@ -117,11 +115,6 @@ def estimate(
     point = _point(at, shape, seed)
     fresh = vetting.measured(factory, point, seed)
     averaged = integrate_readout and method != "mixed"
-    if stand_in := rehearsing.stand_in("nads"):
-        plain = Response(method, float(step), point, None, readout_draws, probes, chunk, dtype, str(device), seed)
-        most = max_networks if networks == "auto" else networks
-        goals = _checkpoints(most) if networks == "auto" else []
-        return stand_in(factory, plain, averaged, most, goals, kept, workers, Path(state) if state else None)
     response = Response(
         method=method,
         step=float(step),
@@ -156,10 +149,7 @@ def estimate(
     }
     run = Run(covariance, response, settings, Path(state) if state else None)
     run.resume(factory, point)
-    resumed, started = run.count, time.monotonic()
     _advance(run, factory, networks, target, max_networks, workers, progress)
-    wall, name = time.monotonic() - started, settings["architecture"]["name"]
-    ledger.note(name=name, method=method, networks=run.count - resumed, wall=round(wall, 3))
     settings |= {"seconds": round(run.seconds, 3), "workers": workers, "device": str(device)}
     return _finish(run, settings)
 

@@ -21,7 +21,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from anisotropy import files, ledger, rehearsing
+from anisotropy import files
 
 
 class Kernel(AsyncKernelManager):
@@ -73,24 +73,19 @@ def execute(job: dict[str, Any], report) -> None:
         code = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
         report({"event": "start", "cells": code + bool(job["parameters"])})
         kernel = type("Kernel", (Kernel,), {"folder": job["sockets"]})
-        if rehearsing.folder() is not None:
-            from anisotropy import rehearsal  # here, because it starts processes of this module
-
-            rehearsal.execute(job, report, kernel)
-        else:
-            papermill.execute_notebook(
-                notebook,
-                job["copy"].replace("{", "{{").replace("}", "}}"),  # papermill would format a parameter into the path
-                parameters=job["parameters"],
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                kernel_manager_class=kernel,
-                start_timeout=120,
-                execution_timeout=job["timeout"],
-                on_cell_execute=starts,
-                on_cell_executed=ends,
-            )
+        papermill.execute_notebook(
+            notebook,
+            job["copy"].replace("{", "{{").replace("}", "}}"),  # papermill would format a parameter into the path
+            parameters=job["parameters"],
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            kernel_manager_class=kernel,
+            start_timeout=120,
+            execution_timeout=job["timeout"],
+            on_cell_execute=starts,
+            on_cell_executed=ends,
+        )
     except papermill.PapermillExecutionError as error:
         failed("cell", "\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
     except DeadKernelError:
@@ -108,23 +103,7 @@ def execute(job: dict[str, Any], report) -> None:
         failed("other", f"{type(error).__name__}: {error}")
     else:
         spent = os.times()  # of the kernel and its workers, which have ended
-        report(
-            {
-                "event": "done",
-                "cpu_seconds": round(spent.children_user + spent.children_system, 1),
-                "memory_gib": _peak_memory(),
-            }
-        )
-
-
-def _peak_memory() -> float | None:
-    """Largest resident memory that any one of the ended processes had, in GiB; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 2**30, 2)
+        report({"event": "done", "cpu_seconds": round(spent.children_user + spent.children_system, 1)})
 
 
 def _end_with_driver() -> None:
@@ -143,9 +122,6 @@ def main() -> int:
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_driver, daemon=True).start()
     os.chdir(Path(job["notebook"]).parent)
-    noted = ledger.path(Path(job["copy"]).parent)
-    noted.unlink(missing_ok=True)
-    os.environ[ledger.VARIABLE] = str(noted)  # the kernel inherits it
     try:
         execute(job, lambda event: channel.write(json.dumps(event) + "\n"))
     finally:

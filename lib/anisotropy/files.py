@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from anisotropy import rehearsing
-
 
 def write(path: Path, content: bytes | str, *, prefix: str | None = None, suffix: str = ".partial") -> None:
     """Write a file atomically: a reader, or a run after a crash, sees the old content or the new one.
@@ -24,10 +22,9 @@ def write(path: Path, content: bytes | str, *, prefix: str | None = None, suffix
 
     Raises:
         OSError: the disk is full or the folder read-only; the message names the file and says what to do, and what was
-            there is kept. Also in a rehearsal, where the file lies outside of the rehearsal's own folder.
+            there is kept.
     """
     path = Path(path)
-    rehearsing.check(path)
     data = content.encode() if isinstance(content, str) else content
     temporary = None
     try:

@@ -16,7 +16,6 @@ from torch import nn
 from anisotropy import architectures, checks, cifar, networks, resumable, stores, sweeps, training
 from anisotropy.arms import Arm, prepare
 from anisotropy.training import Recipe
-from anisotropy.workloads import Workload
 
 NUMERICS = [1, networks.NUMERICS, training.NUMERICS]
 """Versions of the numbers that the code makes, see `units.NUMERICS`."""
@@ -61,22 +60,6 @@ class Job:
     def together(self) -> bool:
         """Return False: each network has the device for itself."""
         return False
-
-    def workload(self, unit: Unit) -> Workload:
-        """Return what a unit consists of."""
-        arm, _ = unit
-        images, labels = self.source.load("train")
-        tests = len(self.source.load("test")[1])
-        measured = len(labels) + tests * (2 if arm.probe else 1)
-
-        def draw(_: int) -> int:
-            prepare(arm, self.source)
-            return measured
-
-        return Workload(
-            self.architecture, self.factory, self.recipe, tuple(images.shape[1:]), int(labels.max()) + 1, len(labels),
-            measured, self.device, False, draw,
-        )  # fmt: skip
 
     def compute(self, units: list[Unit]) -> list[dict]:
         """Train and measure the networks of some units, one after the other."""

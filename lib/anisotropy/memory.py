@@ -1,74 +1,30 @@
-"""How much fits on a GPU: what is free there, what images take in a network, how many may go at once."""
+"""Computing in halves what the memory of a GPU does not hold at once.
 
-from collections.abc import Callable
+What fits is found out, not foretold: how much a network, its autograd and the libraries below them hold at a time is
+known to nobody before it runs. Callers begin with as much as pays on a GPU, which a large one holds, and pay for a
+smaller one with a failed first pass of each block.
+"""
+
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-
-from anisotropy.architectures import without_arithmetic
-
-SHARE = 0.5
-"""Of what is free, the share that is planned with: libraries work in memory of their own, and others may come."""
 
 
-def free(device: torch.device | str) -> int | None:
-    """Bytes that can be had on a GPU now, those included that torch holds without using them.
-
-    None for a CPU, and for the GPU of a cluster's worker that this machine does not have.
-    """
-    device = torch.device(device)
-    if device.type != "cuda" or not torch.cuda.is_available():
-        return None
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return torch.cuda.mem_get_info(device)[0] + unused
-
-
-def fitting(available: int | None, each: int, most: int) -> int:
-    """How many things of `each` bytes to take at once: at most `most`, at least 1, within `SHARE` of what is available.
+def in_halves(compute: Callable[[Sequence], list], items: Sequence) -> list:
+    """Return `compute(items)`; where a GPU has no memory for it, the results of each half, one after the other.
 
     Args:
-        available: bytes, from `free`; None where nothing bounds them.
-        each: bytes that one takes.
-        most: what pays on the device, however much fits.
+        compute: returns a list, of whatever length; called again with a part of what it failed at.
+        items: a sequence or a tensor, at least one.
+
+    Raises:
+        torch.OutOfMemoryError: not even a single item fits.
     """
-    return most if available is None else max(1, min(most, int(SHARE * available) // max(1, each)))
-
-
-class _Made(TorchDispatchMode):
-    """Adds up the bytes of the tensors that operations return."""
-
-    def __init__(self):
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        if not func.is_view:
-            self.bytes += sum(t.numel() * t.element_size() for t in tree_leaves(result) if isinstance(t, torch.Tensor))
-        return result
-
-
-def made_by(network: nn.Module, image: torch.Tensor) -> int:
-    """Bytes of everything that an image (1, C, H, W) makes on its way through a network.
-
-    A pass without gradients frees most of it as it goes, a training keeps about all of it.
-
-    Example:
-        >>> made_by(nn.Sequential(nn.Flatten(), nn.Linear(16, 2), nn.ReLU()), torch.zeros(1, 1, 4, 4))  # 2 + 2 numbers
-        16
-    """
-    with torch.no_grad(), _Made() as made:
-        network(image)
-    return made.bytes
-
-
-def activations(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> int:
-    """`made_by` of a factory's network in float32: without arithmetic where it can live on torch's meta device.
-
-    Args:
-        make: factory of the network.
-        shape: (C, H, W).
-    """
-    return without_arithmetic(lambda: made_by(make().eval(), torch.zeros(1, *shape)))
+    try:
+        return compute(items)
+    except torch.OutOfMemoryError:
+        if len(items) == 1:
+            raise
+    torch.cuda.empty_cache()  # here, where the error and what it held on to are gone
+    half = len(items) // 2
+    return in_halves(compute, items[:half]) + in_halves(compute, items[half:])

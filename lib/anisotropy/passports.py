@@ -11,13 +11,13 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from anisotropy import checks, files, ledger, paths, provenance, rehearsing
+from anisotropy import checks, files, paths, provenance, stores
 from anisotropy.claims import Table
 
 PUBLISHED = "published"
 
 
-RESERVED = ("claims", "run", "units")
+RESERVED = ("claims", "run")
 """Results with a name of their own in the folder of figures."""
 
 
@@ -59,14 +59,12 @@ class Run:
             **self._made_by,
             "hardware": provenance.hardware(),
             "wall_seconds": round(time.perf_counter() - self._begin, 2),
-            "unit_seconds": ledger.unit_seconds(),
+            "unit_seconds": round(sum(stores.SPENT.values()), 1) if stores.SPENT else None,
             "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
     def save(self, figure: Figure, name: str, numbers: Mapping[str, Any]) -> None:
         """Write `<name>.png`, `<name>.svg`, the numbers and `<name>.passport.json` into `folder`, each atomically.
-
-        A rehearsal draws and writes nothing.
 
         Args:
             figure: the picture.
@@ -97,8 +95,6 @@ class Run:
         table = _as_csv(numbers)
         stored = f"{name}.csv" if table is not None else f"{name}.json"
         other = self.folder / (f"{name}.json" if table is not None else f"{name}.csv")
-        if rehearsing.folder() is not None:  # what it would show are stand-ins
-            return
         with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):  # equal figures, equal files
             for suffix in ("png", "svg"):
                 files.write(self.folder / f"{name}.{suffix}", _render(figure, suffix))

@@ -146,6 +146,15 @@ def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, para
     return values
 
 
+def needs(notebook: str, preset: str, params: Path | None = None) -> str:
+    """What the head of a preset's file says of hardware and time; "" where there is none, as for `quick`."""
+    path = (Path(params) / notebook if params else paths.params(notebook)) / f"{preset}.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    head = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+    found = re.search(r"Hardware: (.*?)( Expected headline|$)", head)
+    return found[1] if found else ""
+
+
 def matching(notebook: str, values: Mapping[str, Any], where: str, *, folder: Path | None = None) -> None:
     """Raise ParameterError where lists of a notebook that go together (`declarations.together`) differ in length."""
     for names in together(notebook, folder):

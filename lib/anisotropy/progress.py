@@ -1,4 +1,4 @@
-"""What a run says on the terminal: which notebook, which cell, time, and an estimate of the time left."""
+"""What a run says on the terminal: which notebook, which cell, and for how long."""
 
 import shutil
 import time
@@ -14,30 +14,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {seconds:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def time_left(done: list[float], running: float, cells: int, previous: list[float]) -> float | None:
-    """Seconds that a notebook still needs, None where nothing tells.
-
-    Args:
-        done: seconds of the code cells that are done.
-        running: seconds since the current cell began.
-        cells: number of code cells.
-        previous: seconds of the cells in the last run, which weigh the cells; empty where there was none. Its pace is
-            scaled by how the cells done so far compare with it, once they took ten seconds. A cell that takes far
-            longer than in that run (which found its results in a store, say) shows that it tells nothing.
-    """
-    if len(previous) == cells and sum(previous) > 0:
-        before = sum(previous[: len(done)])
-        pace = sum(done) / before if before > 10 else 1.0
-        current = previous[len(done)] if len(done) < cells else 0.0
-        if running > 2 * pace * current + 10:
-            return None
-        return max(pace * current - running, 0.0) + pace * sum(previous[len(done) + 1 :])
-    spent = sum(done) + running
-    if len(done) < cells / 2 or spent < 10:
-        return None  # cells differ too much to tell
-    return spent / (len(done) + 0.5) * (cells - len(done) - 0.5)
 
 
 class Display:
@@ -65,25 +41,19 @@ class Display:
         self.stream.write(text + "\n")
         self.stream.flush()
 
-    def start(self, name: str, number: int, reason: str, previous: list[float]) -> None:
+    def start(self, name: str, number: int, reason: str) -> None:
         """A notebook starts."""
         now = time.perf_counter()
-        expected = f", about {duration(sum(previous))} last time" if previous else ""
-        self.running[name] = {
-            "number": number, "began": now, "since": now, "cells": 0, "done": [], "previous": previous, "told": now,
-        }  # fmt: skip
-        self.line(f"[{number}/{self.total}] {name}: starts ({reason}{expected})")
+        self.running[name] = {"number": number, "began": now, "told": now, "cells": 0, "done": 0}
+        self.line(f"[{number}/{self.total}] {name}: starts ({reason})")
 
     def event(self, name: str, event: dict) -> None:
         """A cell starts or ends."""
         state = self.running[name]
         if event["event"] == "start":
             state["cells"] = event["cells"]
-        elif event["event"] == "cell":
-            state["since"] = time.perf_counter()
         elif event["event"] == "cell_done":
-            state["done"].append(event["seconds"])
-            state["since"] = time.perf_counter()
+            state["done"] += 1
         self.tick()
 
     def tick(self) -> None:
@@ -103,10 +73,8 @@ class Display:
 
     def _state(self, name: str, now: float) -> str:
         s = self.running[name]
-        where = f"cell {min(len(s['done']) + 1, s['cells'])}/{s['cells']}" if s["cells"] else "starting the kernel"
-        text = f"[{s['number']}/{self.total}] {name}: {where}, {duration(now - s['began'])}"
-        left = time_left(s["done"], now - s["since"], s["cells"], s["previous"]) if s["cells"] else None
-        return text + (f", about {duration(left)} left" if left is not None else "")
+        where = f"cell {min(s['done'] + 1, s['cells'])}/{s['cells']}" if s["cells"] else "starting the kernel"
+        return f"[{s['number']}/{self.total}] {name}: {where}, {duration(now - s['began'])}"
 
     def end(self, name: str, text: str) -> None:
         """A notebook ends."""

@@ -8,17 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anisotropy import declarations, files, ledger, paths, presets, provenance
-from anisotropy.calibration import speed
+from anisotropy import declarations, files, paths, presets, provenance
 from anisotropy.declarations import ParameterError, nearest
 
 RECORD = "run.json"
-
-UNITS = "units.json"
-"""What a notebook's units of work were and cost, see `ledger`."""
-
-WORTH_SCALING = 60.0
-"""Seconds from which on a record holds the speed of its machine."""
 
 
 class PlanError(ValueError):
@@ -64,11 +57,10 @@ def _sound(record: Any) -> bool:
         )
 
     plain = each("inputs", dict, str) and each("outputs", list, str) and each("sha256", dict, str)
-    spent = [record.get(name) for name in ("seconds", "cpu_seconds", "memory_gib")]
+    spent = [record.get(name) for name in ("seconds", "cpu_seconds")]
     return (
         plain
         and each("cells", list, (int, float))
-        and each("speed", dict, (int, float))
         and each("hardware", dict, object)
         and all(value is None or isinstance(value, (int, float)) for value in spent)
     )
@@ -163,7 +155,6 @@ def finish(
     began: float,
     cells: list[float],
     cpu_seconds: float | None = None,
-    memory_gib: float | None = None,
 ) -> None:
     """Put the executed copy in its place without machine paths and, after a success, write the record.
 
@@ -173,7 +164,6 @@ def finish(
         began: `time.time()` at the start.
         cells: seconds that each code cell took.
         cpu_seconds: processor time of the kernel and its workers, which a busy machine does not stretch.
-        memory_gib: largest resident memory of one of these processes.
 
     Raises:
         OSError: the disk is full or the folder read-only.
@@ -186,9 +176,6 @@ def finish(
     if failed:
         return
     step.executed("failed").unlink(missing_ok=True)
-    if tables := ledger.read(step.folder):
-        files.write_json(step.folder / UNITS, {"tables": provenance.neutral(tables)})
-    ledger.path(step.folder).unlink(missing_ok=True)
     written = [p for p in step.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.name != RECORD]
     outputs = sorted(p.name for p in written if p.stat().st_mtime >= began - 2)
     record = {
@@ -196,7 +183,6 @@ def finish(
         "parameters": provenance.neutral(step.parameters),
         "seconds": round(time.time() - began, 1),
         "cpu_seconds": cpu_seconds,
-        "memory_gib": memory_gib,
         "cells": [round(s, 2) for s in cells],
         "outputs": outputs,
         "sha256": {name: _checksum(step.folder / name) for name in outputs},
@@ -205,8 +191,6 @@ def finish(
         "commit": provenance.commit(),
         "hardware": provenance.hardware(),
     }
-    if record["seconds"] >= WORTH_SCALING:
-        record["speed"] = speed()
     files.write_json(step.folder / RECORD, record)
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from anisotropy import files, forecast, paths, planning, presets, provenance, records, rehearsal
+from anisotropy import files, paths, presets, provenance, records
 from anisotropy.declarations import ParameterError, nearest
 from anisotropy.progress import Display, duration
 from anisotropy.records import PlanError, Step
@@ -33,9 +33,7 @@ def reproduce(
     jobs: int = 1,
     output: Path | None = None,
     force: bool = False,
-    dry_run: bool = False,
-    rehearse: bool = False,
-    tflops: float | None = None,
+    listed: bool = False,
     cell_timeout: int | None = None,
     folder: Path | None = None,
     params: Path | None = None,
@@ -51,9 +49,7 @@ def reproduce(
         output: folder for `<preset>/<notebook>/`; if None, `figures/` of the repository, or a folder of its own under
             `figures/set/` where `assignments` change what is computed, so that a preset's results stay.
         force: run also what is done with the same inputs.
-        dry_run: say what would be done, and do nothing.
-        rehearse: in a dry run, execute what no run with these parameters has measured without its expensive parts.
-        tflops: rate of a device that is not here, in 10^12 operations a second, for the times that a rehearsal states.
+        listed: say what would be done, and do nothing.
         cell_timeout: seconds that one cell may take.
         folder: folder of the notebooks, if not the repository's.
         params: folder of the presets, if not the repository's.
@@ -76,16 +72,13 @@ def reproduce(
         raise PlanError(f"--jobs {jobs}: expected at least 1")
     if cell_timeout is not None and cell_timeout < 1:
         raise PlanError(f"--cell-timeout {cell_timeout}: expected at least 1 second")
-    if tflops is not None and not 0 < tflops < float("inf"):
-        raise PlanError(f"--tflops {tflops:g}: expected a positive number of 10^12 operations a second")
     steps, notes = records.select(preset, list(only), list(assignments), folder=folder, params=params, output=base)
     if not output and base != paths.output():
         notes = [*notes, f"results go to {base}: those of the preset itself stay"]
     for step in steps:
         step.stale = step.stale or ("--force" if force else "")
-    if dry_run:
-        rehearsed = (_environment(base, folder, params, jobs), cell_timeout) if rehearse else None
-        _describe(steps, notes, jobs, stream, rehearsed, tflops)
+    if listed:
+        _list(steps, notes, preset, params, stream)
         return {s.name: "would run" if s.stale else "skipped" for s in steps}
     environment = _environment(base, folder, params, jobs)
     timeout = cell_timeout or CELL_TIMEOUT.get(preset, 3 * 86400)
@@ -141,8 +134,7 @@ def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: i
                 elif len(workers) < jobs and all(outcome.get(a) in ("done", "skipped") for a in step.after):
                     waiting.remove(step)
                     started += 1
-                    before = step.record.get("cells", []) if planning.comparable(step) else []
-                    show.start(step.name, started, step.stale, before)
+                    show.start(step.name, started, step.stale)
                     try:
                         files.write(step.folder / ".writable", b" " * 2**16)  # an empty one fits on a full disk
                         (step.folder / ".writable").unlink()
@@ -171,8 +163,8 @@ def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: i
 def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
     step, failed = worker.step, event["event"] == "failed"
     try:
-        spent = {name: event.get(name) for name in ("cpu_seconds", "memory_gib")}
-        records.finish(step, failed=failed, began=worker.began, cells=worker.cells, **spent)
+        cpu_seconds = event.get("cpu_seconds")
+        records.finish(step, failed=failed, began=worker.began, cells=worker.cells, cpu_seconds=cpu_seconds)
     except (OSError, ValueError) as error:
         show.end(step.name, f"FAILED: its result could not be kept: {error}")
         return "failed"
@@ -193,34 +185,22 @@ def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
     return "failed"
 
 
-def _describe(steps: list[Step], notes: list[str], jobs: int, stream: TextIO, rehearsed, tflops: float | None) -> None:
+def _list(steps: list[Step], notes: list[str], preset: str, params: Path, stream: TextIO) -> None:
     for note in notes:
         stream.write(note + "\n")
-    here, total, unknown, operations = provenance.hardware(), 0.0, [], Counter()
+    here = provenance.hardware()
     gpu = f", {', '.join(here['gpu'])}" if here["gpu"] else ", no GPU"
     stream.write(f"hardware found: {here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB{gpu}\n")
     for step in steps:
         needed = "" if step.asked else ", needed by another"
         stream.write(f"{step.name}: {'runs (' + step.stale if step.stale else 'skipped (same inputs'}{needed})\n")
         if step.stale:
-            stream.flush()
-            if rehearsed and not planning.measured(step):
-                found = rehearsal.rehearse(step, rehearsed[0], cell_seconds=rehearsed[1] or rehearsal.CELL_SECONDS)
-                planned = forecast.forecast(step, found, here=here, tflops=tflops)
-                lines = forecast.describe(planned)
-            else:
-                planned = planning.plan(step, here=here)
-                lines = planning.describe(planned)
-            stream.writelines(f"    {line}\n" for line in lines)
-            total += planned.seconds or 0.0
-            operations.update(getattr(planned, "operations", {}))
-            unknown += [step.name] if planned.seconds is None else []
+            if said := presets.needs(step.name, preset, params):
+                stream.write(f"    needs: {said}\n")
+            if seconds := step.record.get("seconds"):
+                stream.write(f"    its last run took {duration(seconds)}, with what was in its stores then\n")
         for name, value in step.parameters.items():
             stream.write(f"    {name} = {value!r}\n")
-    if any(step.stale for step in steps):
-        rest = f", and {', '.join(unknown)}, not measured yet" if unknown else ""
-        rest += "".join(f", and {text}" for text in forecast.counted(operations, tflops))
-        stream.write(f"in total: {duration(total)} one after the other{rest}{f' (--jobs {jobs})' * (jobs > 1)}\n")
 
 
 def _summary(steps: list[Step], outcome: dict[str, str], show: Display) -> None:
@@ -267,15 +247,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, metavar="DIR", help="folder for <preset>/<notebook>/ (default figures/)")
     add("--force", action="store_true", help="run also what is done with the same inputs")
     add("--list", action="store_true", help="say what would run, with which parameters, and stop")
-    add("--dry-run", action="store_true", help="the same, and rehearse what was never run: units, time, memory")
-    add("--tflops", type=float, metavar="R", help="of a GPU that is not here: the dry run states times at this rate")
     add("--no-report", action="store_true", help="do not write <preset>/index.html at the end")
-    add(
-        "--cell-timeout",
-        type=int,
-        metavar="SECONDS",
-        help="longest time for one cell (quick 1800, laptop 14400; dry run 10)",
-    )
+    add("--cell-timeout", type=int, metavar="SECONDS", help="longest time for one cell (quick 1800, laptop 14400)")
     return parser
 
 
@@ -287,9 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FileNotFoundError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    listed = options.pop("list")
-    options |= {"dry_run": options["dry_run"] or listed, "rehearse": options["dry_run"] and not listed}
-    preset, report_wanted = options.pop("preset"), not (options.pop("no_report") or options["dry_run"])
+    options["listed"] = options.pop("list")
+    preset, report_wanted = options.pop("preset"), not (options.pop("no_report") or options["listed"])
     try:
         written = folder_of(options["output"], options["assignments"])
         outcome = reproduce(preset, options.pop("only"), options.pop("assignments"), **options)

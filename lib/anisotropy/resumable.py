@@ -1,7 +1,6 @@
 """Compute what is missing of a set of units: on any engine, each result stored as it ends, failures reported."""
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from tqdm import tqdm
 
-from anisotropy import engines, ledger, provenance, record, rehearsing, stores
+from anisotropy import engines, provenance, record, stores
 
 
 class Job(Protocol):
@@ -30,8 +29,6 @@ class Job(Protocol):
 
     def compute(self, units: list) -> list[dict]:
         """Return the result of each unit, as plain values that JSON can hold."""
-
-    # A job may also have `workload(unit) -> workloads.Workload`, from which a dry run foretells what the unit takes.
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,6 @@ def complete(
 ) -> tuple[dict[int, dict], dict[int, str]]:
     """Return the results of all units: from the store, else from the record, else computed now.
 
-    A rehearsal computes none: it notes the units, and stand-ins take the place of what is missing (`standins`).
-
     Args:
         job: see `Job`.
         units: what is to be computed.
@@ -97,9 +92,7 @@ def complete(
         OSError: if the store cannot be written. Looked for before the first unit is computed; if the disk fills up
             later, the sweep stops at the first result that it cannot keep.
     """
-    if stand_in := rehearsing.stand_in("results"):
-        return stand_in(job, units, engine=engine, block=block), {}
-    place, begin = stores.Store(job.store), time.monotonic()
+    place = stores.Store(job.store)
     place.clean()
     keys = [stores.digest(job.fields(unit)) for unit in units]
     recorded = record.results(keys)
@@ -134,15 +127,7 @@ def complete(
             bar.update(len(blocks[number]))
     if missing:
         place.clean()  # of what a worker was writing when it, or its pool with it, was killed
-    ledger.note(
-        name=job.name,
-        engine=engine,
-        store=str(job.store),
-        keys=keys,
-        seconds=[results[i].get("seconds") if i in results else None for i in range(len(units))],
-        computed=len(missing),
-        wall=round(time.monotonic() - begin, 3),
-    )
+    stores.SPENT.update((keys[i], result["seconds"]) for i, result in results.items() if "seconds" in result)
     return results, failures
 
 

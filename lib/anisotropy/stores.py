@@ -9,6 +9,9 @@ from pathlib import Path
 
 from anisotropy import files
 
+SPENT: dict[str, float] = {}
+"""Seconds of the units that this process has asked for, by key, whether computed now or found: for passports."""
+
 
 def digest(fields: dict) -> str:
     """Return the key of plain values: 32 hexadecimal digits that change when any of them does.

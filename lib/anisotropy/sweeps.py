@@ -17,7 +17,7 @@ from torch import nn
 
 from anisotropy import checks, engines, resumable, separable, stores, vetting
 from anisotropy.training import Recipe
-from anisotropy.units import NUMERICS, RESULTS, Job, rounded
+from anisotropy.units import NUMERICS, RESULTS, STACK, Job, rounded
 
 SCALARS = ("sigma", "epsilon", "convention", "train_samples", "test_samples")
 """Scalar coordinates of the table."""
@@ -99,8 +99,8 @@ def run(
         device: "cpu", "cuda", "cuda:1".
         name: of the architecture, needed where the factory has no `.spec` to tell it from others in the store.
         coordinates: labels of the directions, K values each, such as {"ky": ..., "kx": ..., "phase": ...}.
-        block: units per task of the engine; by default 1, and where a GPU trains a stack at once as many as fit in its
-            memory, at most 64.
+        block: units per task of the engine; by default 1, and where a GPU trains a stack at once 64. What its memory
+            does not hold is computed in halves.
         progress: show a bar on stderr with the time left, if it is a terminal.
 
     Returns:
@@ -136,7 +136,7 @@ def run(
     block is None or checks.whole(block, "block")
     coordinates = _check(job, rows, seeds, engine, coordinates)
     units = [(k, rows[k], seed) for seed in seeds for k in range(len(rows))]
-    size = block or job.at_once(tuple(rows.shape[1:]))
+    size = block or (STACK if job.together() else 1)
     found, failed = resumable.complete(job, units, engine=engine, block=size, progress=progress)
     results = {(units[i][0], units[i][2]): result for i, result in found.items()}
     failures = [(units[i][0], units[i][2], text) for i, text in failed.items()]

@@ -1,7 +1,6 @@
 """The unit of work of a sweep over D(v): one network trained for one direction and seed; what its result depends on."""
 
 import hashlib
-import math
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from torch import nn
 
 from anisotropy import architectures, checks, memory, networks, resumable, rows, separable, stacked, stores, training
 from anisotropy.training import Recipe
-from anisotropy.workloads import Workload
 
 NUMERICS = [1, rows.NUMERICS, networks.NUMERICS, separable.NUMERICS, training.NUMERICS]
 """Versions of the numbers that the code makes: of this module, directions, networks, data, training.
@@ -26,7 +24,7 @@ changes what it computes raises the version. A test computes small units again a
 RESULTS = ("test_accuracy", "train_accuracy", "test_loss", "train_loss", "steps_to_threshold", "diverged", "seconds")
 
 STACK = 64
-"""Networks trained at once at most, on a GPU and where they can be stacked."""
+"""Networks trained at once on a GPU, where they can be stacked: more of them train hardly faster."""
 
 Unit = tuple[int, torch.Tensor, int]
 """Number of the direction in the sweep, the direction (C, H, W), seed."""
@@ -75,18 +73,6 @@ class Job:
             return False
         return stacked.can_stack([architectures.build(self.factory, 0)], self.recipe)
 
-    def at_once(self, shape: tuple[int, ...]) -> int:
-        """Return how many networks for images (C, H, W) to train at once: 1, or what the GPU has memory for now."""
-        if not self.together():
-            return 1
-        width = self.recipe.stored.itemsize
-        image = math.prod(shape) * width
-        made = image + memory.activations(self.factory, shape) * width // 4
-        # A training step keeps what its images make, and the gradients of it; a pass that measures, what it made.
-        passes = max(3 * self.recipe.batch_size, training.MEASURED_AT_ONCE) * made
-        data = (self.train_samples + self.test_samples) * image
-        return memory.fitting(memory.free(self.device), data + passes, STACK)
-
     def sample(self, role: str, direction: torch.Tensor, seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the "train" or "test" set of a unit."""
         return separable.sample(
@@ -100,32 +86,12 @@ class Job:
             dtype=self.recipe.stored,
         )
 
-    def workload(self, unit: Unit) -> Workload:
-        """Return what a unit consists of."""
-        _, direction, seed = unit
-
-        def draw(count: int) -> int:
-            return len(self.sample("train", direction, seed, count)[1])
-
-        measured = self.train_samples + self.test_samples
-        return Workload(
-            self.architecture, self.factory, self.recipe, tuple(direction.shape), 2, self.train_samples, measured,
-            self.device, True, draw,
-        )  # fmt: skip
-
     def compute(self, units: list[Unit]) -> list[dict]:
         """Train the networks of some units, stacked if there are several, and return plain results.
 
         Where the memory of a GPU does not hold them all, each half of them gets its turn.
         """
-        try:
-            return self._compute(units)
-        except torch.OutOfMemoryError:
-            if len(units) == 1:
-                raise
-        torch.cuda.empty_cache()  # here, where the error and what it held on to are gone
-        half = len(units) // 2
-        return self.compute(units[:half]) + self.compute(units[half:])
+        return memory.in_halves(self._compute, units)
 
     def _compute(self, units: list[Unit]) -> list[dict]:
         start = time.perf_counter()
