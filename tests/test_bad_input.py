@@ -118,6 +118,7 @@ CASES = {
         r"input_shape=\(C, H, W\), three positive whole numbers, got \(8,",
     ),
     "shape 8": (estimate(linear(), 8), "three positive whole numbers, got 8"),
+    "mps": (lambda _: nads.estimate(NET, networks=2, device="mps"), "no float64"),
     "a seed beyond torch's": (lambda _: nads.estimate(NET, networks=2, seed=2**70), r"seed below 2\*\*63"),
     "seeds beyond torch's": (lambda place: sweeps.run(TWO, BASIS[:1], seeds=(2**70,), store=place), r"below 2\*\*63"),
     "images too large": (estimate(linear(), (1, 9, 9)), r"refuses an image of shape \(1, 9, 9\): .*input_shape"),

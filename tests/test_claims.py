@@ -129,3 +129,12 @@ def test_table_refuses_nothing_and_the_same_statement_twice():
         claims.Table([])
     with pytest.raises(ValueError, match="got twice: 's'"):
         claims.Table([claims.at_least("s", "r", 1, 0), claims.at_most("s", "r", 1, 0)])
+
+
+def test_what_a_terminal_would_obey_is_spelt_out():
+    claim = claims.undecided("red \x1b[31m", "\x07 Fig. 1", "why \x9b2J")
+    for text in (str(claim), str(claims.Table([claim])), claims.Table([claim]).verdicts()):
+        assert r"\x1b[31m" in text
+        assert r"\x9b2J" in text
+        assert not any(c in text for c in "\x1b\x07\x9b")
+    assert "±" in str(claims.at_least("kept as it is", "Fig. 1", 1.0, 0.5, spread=0.2, n=2, digits=1))

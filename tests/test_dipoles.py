@@ -261,3 +261,40 @@ def test_a_batch_norm_that_does_more_is_kept():
     torch.testing.assert_close(ready(x), network(x), rtol=1e-4, atol=1e-5)
     network[3].register_forward_hook(lambda *_: None)
     assert isinstance(dipoles.prepare(network)[3], nn.BatchNorm2d)
+
+
+class Particular(nn.Module):
+    """A network that takes plain tensors only, and has an operation that torch cannot batch."""
+
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return 2 * gradient if gradient.sum().item() < 1e9 else gradient
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 1)
+
+    def forward(self, x):
+        if type(x) is not torch.Tensor:
+            raise TypeError("plain tensors only")
+        return self.last(self.Twice.apply(x).flatten(1))
+
+
+def test_slower_ways_are_logged_once(caplog):
+    caplog.set_level("INFO", "anisotropy")
+    dipoles._log_once.cache_clear()
+    network, x = dipoles.prepare(Particular()), torch.zeros(1, 8, 8)
+    readout = readouts.Readout("last", 64, 1.0)
+    for _ in range(3):
+        dipoles.secant_rows(network, x, step=1.0)
+        dipoles.gradient_rows(network, x, readout=readout)
+    said = [record.message for record in caplog.records if record.name.startswith("anisotropy")]
+    assert len(said) == 2
+    assert "TypeError: plain tensors only" in said[0]
+    assert "not taken from one pass" in said[1]
+    assert "in backward: return 2 * gradient if" in said[1]

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from anisotropy import engines
+from anisotropy import engines, files, stores
 
 
 def square(x):
@@ -161,3 +161,23 @@ def test_gone_tells_the_living_from_the_dead():
     child.kill()
     wait_for(lambda: gone(child.pid))
     child.wait()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_user_s_umask_says_who_may_read_a_file(tmp_path, umask):
+    path = tmp_path / "file"
+    before = os.umask(umask)
+    try:
+        files.write(path, b"content")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_result_nested_too_deeply_to_be_read_counts_as_missing(tmp_path):
+    place = stores.Store(tmp_path)
+    key = "ab" * 16
+    place.path(key).parent.mkdir()
+    place.path(key).write_text('{"fields": ' + "[" * 200_000)
+    assert place.read(key) is None

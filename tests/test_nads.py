@@ -729,3 +729,14 @@ def test_deeply_nested_metadata_is_named_as_damage(measured, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"not a file written by Nads\.save"):
         nads.load(path)
+
+
+def test_no_warning_filter_is_left_behind(lenet):
+    before = list(warnings.filters)
+    nads.estimate(lenet, networks=4, workers=2, progress=False)
+    assert warnings.filters == before
+
+
+def test_a_name_too_long_for_a_file_is_no_file():
+    with pytest.raises(FileNotFoundError, match="no NADs 'xxx"):
+        nads.load("x" * 300)

@@ -55,7 +55,16 @@ def test_a_gallery_shows_grey_and_colour_directions():
     plt.close(figure)
 
 
-def test_networks_keep_their_colours_and_others_take_what_is_left():
+def test_the_colour_of_a_network_is_its_own_whoever_is_beside_it():
+    names = [*plotting.COLOURS, "anisotropy.blurpool:lenet", "anisotropy.variants:PatchTransformer", "mine:network"]
+    alone = {name: plotting.looks([name])[name]["color"] for name in names}
+    assert alone == {name: look["color"] for name, look in plotting.looks(names[::-1]).items()}
+    assert len(set(alone.values())) == len(names)
+    titles = plotting.titles(names)  # as the numbers behind figures call them
+    assert all(plotting.colour(titles[name]) == alone[name] for name in names[5:])
+
+
+def test_networks_keep_their_colours_and_others_have_one_each():
     found = plotting.looks(["mine:one", "lenet", "mine:two"])
     assert list(found) == ["mine:one", "lenet", "mine:two"]
     assert found["lenet"] == {"color": plotting.COLOURS["lenet"], "label": "LeNet"}

@@ -27,6 +27,7 @@ from anisotropy import (
     pages,
     passports,
     paths,
+    plotting,
     rendering,
     report,
     reproduce,
@@ -581,3 +582,31 @@ def test_the_claims_are_on_a_page_of_their_own(preset, least):
     page = (base / preset / report.CLAIMS).read_text(encoding="utf-8")
     assert page == report.claims_page(preset, found)
     assert page.count("\n| ") - page.count("| claim |") == sum(len(result.claims) for result in found) > least
+
+
+def test_a_network_has_the_colour_of_its_figures_in_the_explorer(tmp_path):
+    """Whatever other networks the page shows, and in whatever order it meets them."""
+    figure = results.Figure("fourier", paths.output())
+    names = ["mlp", "blurpool:lenet", "PatchTransformer", "mine:network"]
+    figure.__dict__["values"] = {"frequencies": [0, 1]} | {name: [[1.0, 0.5], [0.0, 0.5]] for name in names}
+    networks = {}
+    explorer._from_figure(networks, results.Result("07_x", "quick", paths.output()), figure)
+    looks = plotting.looks(["mine:network", "anisotropy.blurpool:lenet", "anisotropy.variants:PatchTransformer"])
+    for full, look in looks.items():
+        (found,) = [n.colour for key, n in networks.items() if full.endswith(key)]
+        assert found == look["color"]
+    values = torch.ones(1)
+    settings = {"architecture": {"name": "mine:network"}}
+    nads.Nads(values, torch.ones(1, 1, 1, 1), 2, settings=settings).save(tmp_path / "a.safetensors")
+    shown = explorer.data([], [tmp_path / "a.safetensors"])["networks"]
+    assert shown[-1]["colour"] == looks["mine:network"]["color"]
+
+
+@pytest.mark.parametrize("option", ["--preset", "--output", "--nads"])
+def test_a_name_of_300_characters_is_answered_in_a_line(tmp_path, option, capsys):
+    leave("quick")
+    assert report.main([option, "x" * 300]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert re.search("at most 100 characters|[Tt]oo long|no NADs", said)

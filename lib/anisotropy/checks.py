@@ -74,6 +74,16 @@ def tensor(value: Any, what: str) -> "torch.Tensor":
     raise TypeError(f"expected {what} as a torch.Tensor, got {described(value)}; {advice}")
 
 
+def printable(text: str) -> str:
+    """Return text as it may be written to a terminal: what a terminal would obey (colours, bells) is spelt out.
+
+    Example:
+        >>> printable("red: \x1b[31m")
+        'red: \\x1b[31m'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def real(output: Any) -> Any:
     """Return a network's output as it is.
 
@@ -179,10 +189,12 @@ def device(name: Any) -> str:
     """Return the name of a device that is there.
 
     Raises:
-        ValueError: no such kind of device, or torch finds none of it here.
+        ValueError: no such kind of device, torch finds none of it here, or it has no float64 (mps).
     """
     import torch
 
+    if str(name).split(":")[0] == "mps":
+        raise ValueError("'mps' is no device for this library: it has no float64, in which sums are kept; take 'cpu'")
     try:
         torch.empty(0, device=name)
         return str(name)

@@ -58,7 +58,7 @@ class Claim:
 
     def __str__(self) -> str:
         detail = self.why if self.measured is None else f"{self.value}, needed {self.needed}"
-        return f"{self.verdict}: {self.statement} [{self.reference}]: {detail}"
+        return checks.printable(f"{self.verdict}: {self.statement} [{self.reference}]: {detail}")
 
 
 def _rounded(value: float, digits: int) -> str:
@@ -242,7 +242,7 @@ class Table:
 
     def __str__(self) -> str:
         rows = [self.HEAD, *(claim.row for claim in self.claims)]
-        wrapped = [[textwrap.wrap(cell, 48) or [""] for cell in row] for row in rows]
+        wrapped = [[textwrap.wrap(checks.printable(cell), 48) or [""] for cell in row] for row in rows]
         widths = [max(len(line) for row in wrapped for line in row[i]) for i in range(len(self.HEAD))]
         lines = []
         for number, row in enumerate(wrapped):

@@ -13,6 +13,8 @@ Every function returns *rows* (R, D) such that rows^T rows is, in expectation, t
 networks. With a read-out that is averaged over, there is one row per feature; otherwise one row per network or probe.
 """
 
+import functools
+import logging
 import math
 from collections.abc import Sequence
 from copy import deepcopy
@@ -170,9 +172,10 @@ def secant_rows(
             seen = features(make(x, *both))
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # a network that takes no tensors but plain ones gets plain images, or fails on these
+        except Exception as error:  # a network that takes plain tensors only gets these, or fails on them too
             if make is _impulses:
                 raise
+            _log_once(f"images that are the same but for one pixel are computed as a whole: {checks.blamed(error)}")
             make = _impulses
             seen = features(make(x, *both))
         plus, minus = seen.float().chunk(2)
@@ -190,6 +193,12 @@ def _impulses(x: Tensor, pixels: Tensor, values: Tensor) -> Tensor:
     images = x.flatten().repeat(len(pixels), 1)
     images[torch.arange(len(pixels), device=x.device), pixels] += values
     return images.view(-1, *x.shape).contiguous(memory_format=torch.channels_last)
+
+
+@functools.cache
+def _log_once(what: str) -> None:
+    """Log what makes networks slower than they need be: once in a process, and not for each network."""
+    logging.getLogger(__name__).info(what)
 
 
 def _scale(readout: Readout | None) -> float:
@@ -231,7 +240,8 @@ def gradient_rows(
     blocks = weights.split(_chunk(chunk, network, x, small=64))
     try:
         rows = _from_one_pass(features, x, blocks)
-    except RuntimeError:  # an operation of the reader's own that torch cannot batch
+    except RuntimeError as error:  # an operation of the reader's own that torch cannot batch
+        _log_once(f"gradients are not taken from one pass for all of them: {checks.blamed(error)}")
         rows = []
         for block in blocks:
             rows += memory.in_halves(lambda part: [_from_copies(features, x, part)], block)

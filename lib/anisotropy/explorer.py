@@ -69,8 +69,9 @@ def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files:
     mine: dict[str, Network] = {}
     for path in nad_files:
         found = nads.load(Path(path))
-        name = str(found.settings.get("architecture", {}).get("name", Path(path).stem))
-        network = _network(networks, f"{name} ({Path(path).name})", f"{name} ({Path(path).name})")
+        described = found.settings.get("architecture")
+        name = str(described.get("name", Path(path).stem) if isinstance(described, dict) else described)
+        network = _network(networks, f"{name} ({Path(path).name})", f"{name} ({Path(path).name})", name)
         network.nads, network.own = packing.pack(found), True
         mine[name] = network
     tables = []
@@ -83,11 +84,11 @@ def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files:
     return {"networks": shown, "tables": tables, "colours": _colours(), "problems": problems}
 
 
-def _network(networks: dict[str, Network], key: str, label: str | None = None) -> Network:
+def _network(networks: dict[str, Network], key: str, label: str | None = None, name: str | None = None) -> Network:
+    """What is known of a network so far; `name` is the one that its colour belongs to, where the key says more."""
     if key not in networks:
-        others = sum(k not in plotting.COLOURS for k in networks)
-        colour = plotting.COLOURS.get(key, plotting.OTHERS[min(others, len(plotting.OTHERS) - 1)])
-        networks[key] = Network(key, label or plotting.LABELS.get(key, key.replace("_", " ")), colour)
+        label = label or plotting.LABELS.get(key, key.replace("_", " "))
+        networks[key] = Network(key, label, plotting.colour(name or key))
     return networks[key]
 
 

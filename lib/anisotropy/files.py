@@ -4,7 +4,7 @@ import errno
 import json
 import math
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,12 @@ def write(path: Path, content: bytes | str, *, prefix: str | None = None, suffix
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix or f".{path.name}.", suffix=suffix)
-        with os.fdopen(handle, "wb") as stream:
+        name = path.parent / f"{prefix or f'.{path.name}.'}{secrets.token_hex(6)}{suffix}"
+        with open(name, "xb") as stream:  # a new file, which who may read the user's umask says
+            temporary = name
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
         os.replace(temporary, path)
     except BaseException as error:
         if temporary and os.path.exists(temporary):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from anisotropy import paths
 from anisotropy.basis import Nads, read_tensors
 from anisotropy.directions import complete
 from anisotropy.estimation import estimate
@@ -40,12 +41,12 @@ def load(name: str | Path) -> Nads:
     shipped = DATA / f"{name}.safetensors"
     if str(name) in available():
         path = shipped
-    elif Path(name).is_file():
+    elif paths.is_file(Path(name)):
         path = Path(name)
     else:
         near = difflib.get_close_matches(str(name).lower(), available(), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise FileNotFoundError(f"no NADs {str(name)!r}: {hint}expected a file or one of {available()}")
+        raise FileNotFoundError(f"no NADs {str(name)[:200]!r}: {hint}expected a file or one of {available()}")
     tensors, known = read_tensors(path)
     if missing := {"eigenvalues", "directions"} - set(tensors):
         raise ValueError(f"{path} holds no {sorted(missing)}: it was not written by Nads.save")

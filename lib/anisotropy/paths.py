@@ -31,13 +31,23 @@ def plain_name(name: str, what: str = "name") -> str:
     """Return `name` if it is one plain path component, so that no name can leave the folder it is put in.
 
     Raises:
-        ValueError: anything but letters, digits, `_`, `-` and `.`, or a leading dot.
+        ValueError: anything but letters, digits, `_`, `-` and `.`, a leading dot, or more than 100 characters.
     """
+    if isinstance(name, str) and len(name) > 100:
+        raise ValueError(f"expected a {what} of at most 100 characters, got {len(name)}: {name[:40]}...")
     if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
         raise ValueError(
             f"expected a {what} of letters, digits, '_', '-' and '.' that starts with a letter or a digit, got {name!r}"
         )
     return name
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of this name; no where the name is longer than file systems take."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def notebooks() -> Path:

@@ -3,7 +3,8 @@
 The same network has the same colour in every figure (Okabe and Ito's palette, safe for colour-blind readers).
 """
 
-import itertools
+import colorsys
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from anisotropy import checks
@@ -24,8 +26,13 @@ COLOURS = {
 }
 """Colour of each network of the paper."""
 
-OTHERS = ("#D55E00", "#56B4E9", "#F0E442", "#8C6BB1", "#7F7F7F")
-"""Colours of networks that are not the paper's: what is left of the palette, then two more."""
+OTHERS = {
+    "blurpool:lenet": "#D55E00",
+    "patchtransformer": "#56B4E9",
+    "mlp": "#F0E442",
+    "pooled_logistic_regression": "#8C6BB1",
+}
+"""Colours of networks of this package that are not the paper's: what is left of the palette, and one more."""
 
 LABELS = {
     "logreg": "logistic regression",
@@ -46,16 +53,34 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Colour and label of each network, as matplotlib takes them.
 
     Args:
-        names: the paper's networks, or any of yours: those are called what they are called, and take the colours of
-            `OTHERS` in turn.
+        names: the paper's networks, or any of yours: those are called what they are called.
 
     Example:
-        >>> looks(["lenet", "mine:network"])["mine:network"]
-        {'color': '#D55E00', 'label': 'mine:network'}
+        >>> looks(["lenet", "mine:network"])["lenet"]
+        {'color': '#E69F00', 'label': 'LeNet'}
     """
-    names = list(names)
-    colours = COLOURS | dict(zip((n for n in names if n not in COLOURS), itertools.cycle(OTHERS), strict=False))
-    return {name: {"color": colours[name], "label": LABELS.get(name, name)} for name in names}
+    return {name: {"color": colour(name), "label": LABELS.get(name, name)} for name in names}
+
+
+def colour(name: str) -> str:
+    """Colour of a network, which its name alone decides: the same in every figure and in the explorer.
+
+    The paper's networks and those of this package have their own (`COLOURS`, `OTHERS`); any other has a hue and a
+    lightness that a hash of its name gives, whatever module it comes from.
+
+    Example:
+        >>> colour("anisotropy.variants:mlp") == colour("mlp") != colour("mine:network") == colour("network")
+        True
+    """
+    if name in COLOURS:
+        return COLOURS[name]
+    module, _, own = name.casefold().replace(" ", ":").rpartition(":")
+    word = f"{module.rpartition('.')[2]}:{own}" if own in COLOURS else own  # a variant of one of the paper's
+    if word in OTHERS:
+        return OTHERS[word]
+    number = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
+    hue, light = number % 359 / 359, (0.32, 0.5, 0.65)[number // 359 % 3]
+    return to_hex(colorsys.hls_to_rgb(hue, light, 0.65)).upper()
 
 
 def titles(names: Iterable[str]) -> dict[str, str]:

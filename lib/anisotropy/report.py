@@ -116,7 +116,9 @@ def after(preset: str, output: Path | None) -> str:
 
 def _said(error: Exception) -> str:
     """Message of an error, without the number of the system's."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename}{files.advice(error)}" if error.filename else error.strerror
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from tqdm import tqdm
 
-from anisotropy import engines, provenance, record, stores
+from anisotropy import checks, engines, provenance, record, stores
 
 
 class Job(Protocol):
@@ -104,7 +104,9 @@ def complete(
         place.check()
     blocks = [missing[i : i + block] for i in range(0, len(missing), block)]
     hidden = None if progress else True  # None: tqdm shows itself only on a terminal
-    with tqdm(total=len(units), initial=len(results), disable=hidden, unit="network", desc=job.name) as bar:
+    with tqdm(
+        total=len(units), initial=len(results), disable=hidden, unit="network", desc=checks.printable(job.name)
+    ) as bar:
         tasks = [[units[i] for i in part] for part in blocks]
         for number, outcome in engines.run(engine, Compute(job), tasks):
             if isinstance(outcome, Unstored):

@@ -76,8 +76,6 @@ def stream(factory, response: Response, indices: range, workers: int) -> Iterato
         torch.set_num_threads(1)
         return response.rows(factory, index).cpu().numpy()
 
-    # joblib replaces a worker whose memory has grown, and says so; networks of changing size make it grow.
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     pool = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)
     for rows in pool(joblib.delayed(work)(index) for index in indices):
         yield torch.from_numpy(rows)
@@ -120,19 +118,22 @@ class Run:
         bar = tqdm(total=goal, initial=self.count, unit="network", disable=None if progress else True, leave=False)
         rows = stream(factory, self.response, range(self.count, goal), workers)
         try:
-            for new in rows:
-                with _held_back_interrupt():  # half of an addition must not be saved
-                    self._whole = False
-                    self.covariance.add(new)
-                    self.count += 1
-                    self._whole = True
-                self.seconds = time.monotonic() - begin
-                bar.update()
-                if self.state and time.monotonic() - saved > max(SAVE_EVERY, cost / SAVING):
-                    started = time.monotonic()
-                    self.save()
-                    saved = time.monotonic()
-                    cost = saved - started
+            with warnings.catch_warnings():
+                # A worker whose memory has grown is replaced, and says so; networks of changing size make it grow.
+                warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
+                for new in rows:
+                    with _held_back_interrupt():  # half of an addition must not be saved
+                        self._whole = False
+                        self.covariance.add(new)
+                        self.count += 1
+                        self._whole = True
+                    self.seconds = time.monotonic() - begin
+                    bar.update()
+                    if self.state and time.monotonic() - saved > max(SAVE_EVERY, cost / SAVING):
+                        started = time.monotonic()
+                        self.save()
+                        saved = time.monotonic()
+                        cost = saved - started
         finally:  # an interrupt or a failing network leaves what was computed
             bar.close()
             rows.close()

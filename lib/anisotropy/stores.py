@@ -64,7 +64,7 @@ class Store:
         """Return the result stored under a key, or None if there is none that is intact."""
         try:
             record = self.record(key)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return record["result"]
 
