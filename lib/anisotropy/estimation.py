@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from anisotropy import channels, checks, probing, readouts, symmetries, vetting
+from anisotropy import channels, checks, identity, probing, readouts, symmetries, vetting
 from anisotropy.basis import Nads
 from anisotropy.covariances import DenseCovariance, LowRankCovariance
 from anisotropy.running import Response, Run, number
@@ -132,8 +132,9 @@ def estimate(
     covariance = (
         DenseCovariance(shape, group) if kept is None else LowRankCovariance(shape, group, rank=kept, seed=seed)
     )
+    called = None if hasattr(factory, "spec") else getattr(factory, "__qualname__", type(factory).__name__)
     settings = {
-        "architecture": getattr(factory, "spec", {"name": getattr(factory, "__qualname__", type(factory).__name__)}),
+        "architecture": identity.architecture(factory, called, shape),
         "input_shape": list(shape),
         "method": method,
         "step": float(step) if method == "secant" else None,

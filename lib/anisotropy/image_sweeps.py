@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from anisotropy import architectures, checks, cifar, networks, resumable, stores, sweeps, training
+from anisotropy import architectures, checks, cifar, identity, networks, resumable, stores, sweeps, training
 from anisotropy.arms import Arm, prepare
 from anisotropy.training import Recipe
 
@@ -67,7 +66,7 @@ class Job:
 
     def _one(self, unit: Unit) -> dict:
         arm, seed = unit
-        start = time.perf_counter()
+        start = resumable.clock(self.device)
         place = stores.Store(self.store)
         path = place.checkpoint(stores.digest(self.fields(unit)))
         with resumable.one_thread(self.device):
@@ -88,7 +87,7 @@ class Job:
             if data.probe is not None:
                 probe = training.evaluate(network, *_to(self.device, data.probe), self.recipe)[0]
         found = {name: getattr(outcome, name) for name in set(RESULTS) - {"probe_accuracy", "seconds"}}
-        found |= {"probe_accuracy": probe, "seconds": round(time.perf_counter() - start, 3)}
+        found |= {"probe_accuracy": probe, "seconds": round(resumable.clock(self.device) - start, 3)}
         return {name: resumable.plain(value) for name, value in found.items()} | resumable.losses(outcome)
 
 
@@ -155,9 +154,10 @@ def run(
     if not labels or len(set(labels)) != len(labels):
         raise ValueError(f"expected at least one arm, and none twice, got arms {labels}")
     place, device = checks.folder(store, "store"), sweeps.device_of(device, engine)
-    job = Job(checks.factory(factory), sweeps.architecture_of(factory, name), source, recipe, place, device)
     images, classes = source.load("train")
-    sweeps.suits(factory, tuple(images.shape[1:]), int(classes.max()) + 1)
+    sweeps.suits(checks.factory(factory), tuple(images.shape[1:]), int(classes.max()) + 1)
+    architecture = identity.architecture(factory, name, tuple(images.shape[1:]))
+    job = Job(factory, architecture, source, recipe, place, device)
     units = [(arm, seed) for seed in seeds for arm in arms]
     found, failed = resumable.complete(job, units, engine=engine, progress=progress)
     shape = (len(seeds), len(labels))

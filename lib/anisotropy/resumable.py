@@ -1,6 +1,7 @@
 """Compute what is missing of a set of units: on any engine, each result stored as it ends, failures reported."""
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,6 +144,11 @@ def one_thread(device: str) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def clock(device: str) -> float:
+    """Return seconds that this process has computed, on the CPU, where others may share it; else those of the clock."""
+    return time.process_time() if device == "cpu" else time.perf_counter()
 
 
 def plain(value):

@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from anisotropy import checks, engines, resumable, separable, stores, vetting
+from anisotropy import checks, engines, identity, resumable, separable, stores, vetting
 from anisotropy.training import Recipe
 from anisotropy.units import NUMERICS, RESULTS, STACK, Job, rounded
 
@@ -119,9 +119,11 @@ def run(
         UserWarning: networks diverged; their accuracies are those of a broken network.
     """
     seeds = checks.seeds(seeds)
+    rows = rounded(directions)
+    suits(checks.factory(factory), tuple(rows.shape[1:]), 2)
     job = Job(
-        checks.factory(factory),
-        architecture_of(factory, name),
+        factory,
+        identity.architecture(factory, name, tuple(rows.shape[1:])),
         recipe_of(recipe, Recipe()),
         checks.number(epsilon, "epsilon"),
         checks.number(sigma, "sigma"),
@@ -131,8 +133,6 @@ def run(
         checks.folder(store, "store"),
         device_of(device, engine),
     )
-    rows = rounded(directions)
-    suits(factory, tuple(rows.shape[1:]), 2)
     block is None or checks.whole(block, "block")
     coordinates = _check(job, rows, seeds, engine, coordinates)
     units = [(k, rows[k], seed) for seed in seeds for k in range(len(rows))]
@@ -196,25 +196,6 @@ def warn_of_divergence(dataset: xr.Dataset) -> None:
             "the network",
             stacklevel=3,
         )
-
-
-def architecture_of(factory: Callable[[], nn.Module], name: str | None) -> dict:
-    """Return what an architecture's results are filed under: its spec, or the name the user gave it.
-
-    Raises:
-        ValueError: if there is neither.
-    """
-    spec = getattr(factory, "spec", None)
-    if name is not None and not (isinstance(name, str) and name):
-        raise ValueError(f"expected a name as text, got {checks.described(name)}")
-    if spec is None and name is None:
-        raise ValueError(
-            "this factory has no .spec to file results under; give name='...', or make the factory with "
-            "architectures.factory"
-        )
-    if spec is None:
-        return {"name": name, "code": vetting.fingerprint(factory)}
-    return dict(spec) | ({"name": name} if name else {})
 
 
 def _check(job, rows, seeds, engine, coordinates):

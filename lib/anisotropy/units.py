@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ class Job:
         return memory.in_halves(self._compute, units)
 
     def _compute(self, units: list[Unit]) -> list[dict]:
-        start = time.perf_counter()
+        start = resumable.clock(self.device)
         with resumable.one_thread(self.device):
             keys = [(direction, seed) for _, direction, seed in units]
             networks = [architectures.build(self.factory, seed_of("network", *key)) for key in keys]
@@ -105,7 +104,7 @@ class Job:
                 networks, x, y, self.recipe, generators=generators, test_inputs=test_x, test_labels=test_y,
                 checkpoints=[self._checkpoint(unit) for unit in units],
             )  # fmt: skip
-        seconds = (time.perf_counter() - start) / len(units)
+        seconds = (resumable.clock(self.device) - start) / len(units)
         return [
             {name: resumable.plain(getattr(outcome, name)) for name in RESULTS if name != "seconds"}
             | resumable.losses(outcome)

@@ -1,14 +1,11 @@
 """Networks of the reader's own, tried before they are measured or trained: what would give wrong numbers is refused."""
 
-import inspect
-import re
-import textwrap
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks, dipoles, provenance, training
+from anisotropy import checks, dipoles, training
 from anisotropy.architectures import build
 
 
@@ -108,21 +105,3 @@ def _shared(one: nn.Module, other: nn.Module) -> bool:
     """Whether two networks have a module, parameter or buffer in common."""
     parts = [{id(p) for p in (*n.modules(), *n.parameters(), *n.buffers())} for n in (one, other)]
     return bool(parts[0] & parts[1])
-
-
-def fingerprint(make: Callable[[], nn.Module]) -> str:
-    """Hash of what a factory makes: layers and their settings, shapes of parameters and buffers, code of `forward`.
-
-    For factories of the user's own, whose results are filed under a name: a network that changes gets other files. It
-    does not see functions that `forward` calls, nor other initial weights.
-    """
-    network = build(make, 0)
-    parts = [re.sub(r" at 0x[0-9a-f]+", "", repr(network))]
-    parts += [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in network.state_dict().items()]
-    kinds = {type(module) for module in network.modules()}
-    for kind in sorted((k for k in kinds if not k.__module__.startswith("torch.nn.")), key=lambda k: k.__qualname__):
-        try:
-            parts.append(textwrap.dedent(inspect.getsource(kind.forward)))
-        except (OSError, TypeError):  # typed at a prompt, or compiled
-            parts.append(kind.__qualname__)
-    return provenance.fingerprint(*parts)[:16]
