@@ -1,0 +1,158 @@
+"""NADs of infinitely wide networks, exactly: no random network is drawn, no response is sampled."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from anisotropy import checks
+from anisotropy.basis import Nads
+from anisotropy.kernels import gradients, images, layers, responses, translate
+from anisotropy.kernels.graph import Graph
+from anisotropy.running import number
+
+Network = layers.Layer | Graph | nn.Module | Callable[[], nn.Module]
+
+
+def infinite_width(
+    network: Network,
+    input_shape: tuple[int, int, int] | None = None,
+    *,
+    response: Any = "secant",
+    at: str | Tensor | None = None,
+    seed: int = 0,
+) -> Nads:
+    """NADs of an architecture in the limit of many channels, from its Gaussian-process kernel.
+
+        secant     C_ij = second difference of K(x, x') at x +- h e_i, x +- h e_j, over 4 h^2
+        gradient   C = d/dx d/dx' K(x, x') at x' = x,                            K(x, x') = E f(x) f(x')
+
+    K follows from a recursion over the layers (Cho and Saul, 2009; Novak et al. and Garriga-Alonso et al., 2019), so
+    this is the covariance that `estimate` samples, but for the width of the networks.
+
+    Args:
+        network: a description (`layers`), a graph, a fresh torch network or a factory of them.
+        input_shape: (C, H, W); may be left out for an `architectures.factory` or a graph, which know it.
+        response: "secant" (the limit of long steps), `responses.Secant(step)`, or "gradient".
+        at: evaluation point: "zero", "normal" (one x ~ N(0, I) drawn from the seed, as `estimate` draws it) or an image
+            (C, H, W). None takes "zero" for secants and "normal" for gradients.
+        seed: draws the evaluation point.
+
+    Returns:
+        All D NADs; `networks` is 0, `settings` say what was asked, and under `approximations` what is not the limit.
+
+    Raises:
+        NoClosedForm: a layer has no closed form, such as max-pooling.
+        ValueError: sizes do not fit; the secants would take too many numbers; a gradient at a black image.
+
+    Example:
+        >>> net = layers.Sequential(layers.AvgPool(2), layers.Readout())
+        >>> found = infinite_width(net, (1, 4, 4))
+        >>> [round(float(v), 4) for v in found.eigenvalues[:5]]  # four windows of four pixels: 1/4 * 1/(3 * 4)
+        [0.0208, 0.0208, 0.0208, 0.0208, 0.0]
+    """
+    begin = time.monotonic()
+    name, step = responses.read(response)
+    graph = graph_of(network, input_shape)
+    point, where = _point(at if at is not None else "normal" if name == "gradient" else "zero", graph, seed)
+    if name == "secant":
+        covariance = images.secants(graph, point, step)
+    else:
+        if point is None and not all(a.homogeneous is False for a in graph.activations):
+            raise ValueError('expected an image that is not black, or at="normal": at x = 0 ReLU has no gradient')
+        covariance = gradients.gradients(graph, torch.zeros(graph.input_shape) if point is None else point)
+    values, vectors = torch.linalg.eigh(covariance)
+    directions = vectors.T.flip(0)
+    largest = directions.abs().argmax(1, keepdim=True)
+    directions = directions * directions.gather(1, largest).sign()
+    return Nads(
+        eigenvalues=values.flip(0),
+        directions=directions.float().view(-1, *graph.input_shape),
+        networks=0,
+        settings={
+            "architecture": getattr(
+                network, "spec", {"name": getattr(network, "__qualname__", type(network).__name__)}
+            ),
+            "input_shape": list(graph.input_shape),
+            "method": f"exact {name}",
+            "step": (str(step) if step == float("inf") else step) if name == "secant" else None,
+            "at": where,
+            "seed": seed if where == "normal" else None,
+            "approximations": list(graph.notes),
+            "seconds": round(time.monotonic() - begin, 3),
+        },
+    )
+
+
+def energies(
+    network: Network,
+    directions: Tensor,
+    *,
+    step: float = float("inf"),
+    at: str | Tensor = "zero",
+    seed: int = 0,
+) -> Tensor:
+    """How strongly infinitely wide networks answer to dipoles along given directions.
+
+        q(v) = E[(f(x + h v) - f(x - h v))^2] / 4 h^2,   at x = 0 without biases [K(v, v) - K(v, -v)] / 2.
+
+    For v = e_i this is the diagonal of the secants' covariance; for other directions it is the dipole itself, which no
+    covariance knows: f is not linear. One pass of the recursion a direction, in blocks.
+
+    Args:
+        network: as for `infinite_width`.
+        directions: (K, C, H, W).
+        step: h; infinity is the limit of long steps.
+        at: evaluation point, "zero", "normal" or an image (C, H, W).
+        seed: draws the evaluation point.
+
+    Returns:
+        (K,) float64.
+
+    Raises:
+        NoClosedForm: a layer has no closed form.
+        ValueError: sizes do not fit.
+    """
+    if checks.tensor(directions, "directions").dim() != 4:
+        raise ValueError(f"expected directions of shape (K, C, H, W), got {tuple(directions.shape)}")
+    graph = graph_of(network, tuple(directions.shape[1:]))
+    return images.energies(graph, directions, _point(at, graph, seed)[0], step)
+
+
+def graph_of(network: Network, input_shape: tuple[int, int, int] | None = None) -> Graph:
+    """The recursion of an architecture; `infinite_width` takes it too, which spares the translation.
+
+    Raises:
+        NoClosedForm: a layer has no closed form.
+        ValueError: the input shape is not known, or another one.
+    """
+    known = getattr(network, "input_shape", None)
+    if input_shape is None and known is None:
+        raise ValueError("expected input_shape=(C, H, W): this network does not know it")
+    if input_shape is not None and known is not None and tuple(known) != tuple(input_shape):
+        raise ValueError(f"the network takes images of shape {tuple(known)}, got {tuple(input_shape)}")
+    shape = tuple(input_shape if input_shape is not None else known)
+    if isinstance(network, Graph):
+        return network
+    if isinstance(network, layers.Layer):
+        return layers.graph(network, shape)
+    return translate.graph_of(network, shape)
+
+
+def _name(network: Network) -> str:
+    return getattr(network, "__qualname__", type(network).__name__)
+
+
+def _point(at: str | Tensor, graph: Graph, seed: int) -> tuple[Tensor | None, str]:
+    if isinstance(at, Tensor):
+        if tuple(at.shape) != tuple(graph.input_shape):
+            raise ValueError(f"expected an evaluation point of shape {graph.input_shape}, got {tuple(at.shape)}")
+        return (at.double() if bool(at.any()) else None), "image"
+    if at == "zero":
+        return None, "zero"
+    if at == "normal":
+        generator = torch.Generator().manual_seed(number(checks.whole(seed, "seed", 0), 2))  # the one of `estimate`
+        return torch.randn(graph.input_shape, generator=generator, dtype=torch.float32).double(), "normal"
+    raise ValueError(f'expected at="zero", "normal" or an image {graph.input_shape}, got {at!r}')
