@@ -140,7 +140,7 @@ def test_what_torch_cannot_batch_takes_copies_of_the_image(lenet, x):
     plain = dipoles.gradient_rows(dipoles.prepare(network), x, readout=readout)
     other = dipoles.prepare(Doubled(network))
     with pytest.raises(RuntimeError):
-        dipoles._from_one_pass(dipoles._Features(other, readout), x, [torch.eye(readout.features)])
+        dipoles._from_one_pass(dipoles.Features(other, readout), x, [torch.eye(readout.features)])
     assert torch.allclose(dipoles.gradient_rows(other, x / 2, readout=readout), 2 * plain, atol=1e-6)
 
 

@@ -68,13 +68,19 @@ def _is_fresh(norm: nn.modules.batchnorm._BatchNorm) -> bool:
     return all(bool((t == 1).all()) for t in ones) and all(bool((t == 0).all()) for t in zeros)
 
 
-class _Features:
-    """Calls a network and returns what its read-out reads (n, F), or its scalar output (n, 1) where there is none."""
+class Features:
+    """Calls a network and returns what its read-out reads (n, F), or its scalar output (n, 1) where there is none.
+
+    Args:
+        network: from `prepare`.
+        readout: of the network, or None.
+    """
 
     def __init__(self, network: nn.Module, readout: Readout | None):
         self.network, self.readout = network, readout
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Features (n, F) of images (n, *shape)."""
         if self.readout is None:
             return scalar(self.network(x))[:, None]
         seen = []
@@ -105,7 +111,12 @@ def scalar(output: Tensor) -> Tensor:
     )
 
 
-def _finite(rows: Tensor) -> Tensor:
+def finite(rows: Tensor) -> Tensor:
+    """Return responses as they are.
+
+    Raises:
+        FloatingPointError: one of them is NaN or infinite.
+    """
     if not bool(torch.isfinite(rows).all()):
         raise FloatingPointError(
             "a network's response is not finite: its activations overflow. Try a smaller step, dtype float32, or check "
@@ -121,11 +132,11 @@ ON_GPU = 512
 """Pixels of one pass on a GPU, of images of 32 x 32: launches cost little there once a thousand images share them."""
 
 
-def _chunk(given: int | None, network: nn.Module, x: Tensor, *, small: int) -> int:
+def at_once(given: int | None, network: nn.Module, x: Tensor, *, small: int) -> int:
     """Images per pass: of 32 x 32 pixels 64, `small` for a small network or `ON_GPU`; fewer where they are larger."""
     if given is not None:
         return given
-    size = x.shape[-2] * x.shape[-1]
+    size = x.shape[-2:].numel()
     if x.is_cuda:  # what its memory does not hold is computed in halves
         return max(1, min(ON_GPU, ON_GPU * 32 * 32 // size))
     most = small if sum(p.numel() for p in network.parameters()) < SMALL else 64
@@ -158,7 +169,7 @@ def secant_rows(
     """
     if not step > 0:
         raise ValueError(f"the step of a secant must be positive, got {step}")
-    features = _Features(network, readout)
+    features = Features(network, readout)
     dtype = next((p.dtype for p in network.parameters()), x.dtype)
     x = x.to(dtype)
     wanted = torch.tensor(pixels if pixels is not None else range(x.numel()), device=x.device)
@@ -183,16 +194,21 @@ def secant_rows(
 
     columns = []
     with torch.no_grad():
-        for block in wanted.split(_chunk(chunk, network, x, small=256)):
+        for block in wanted.split(at_once(chunk, network, x, small=256)):
             columns += memory.in_halves(along, block)
-    return _finite(torch.cat(columns).T.contiguous() * _scale(readout))
+    return finite(torch.cat(columns).T.contiguous() * _scale(readout))
 
 
 def _impulses(x: Tensor, pixels: Tensor, values: Tensor) -> Tensor:
     """As `windows.impulses`, as plain images."""
     images = x.flatten().repeat(len(pixels), 1)
     images[torch.arange(len(pixels), device=x.device), pixels] += values
-    return images.view(-1, *x.shape).contiguous(memory_format=torch.channels_last)
+    return channels_last(images.view(-1, *x.shape))
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Images (n, C, H, W) with their channels last in memory, as convolutions like them; other shapes as they are."""
+    return images.contiguous(memory_format=torch.channels_last) if images.dim() == 4 else images
 
 
 @functools.cache
@@ -230,14 +246,14 @@ def gradient_rows(
     Returns:
         Float32 rows, scaled so that rows^T rows has the mean E[s s^T].
     """
-    features = _Features(network, readout)
+    features = Features(network, readout)
     x = x.to(next((p.dtype for p in network.parameters()), x.dtype))
     count = 1 if readout is None else readout.features
     weights = torch.eye(count)
     if readout is not None and draws is not None and draws < count:
         basis, _ = torch.linalg.qr(torch.randn(count, draws, generator=generator))
         weights = basis.T * math.sqrt(count / draws)
-    blocks = weights.split(_chunk(chunk, network, x, small=64))
+    blocks = weights.split(at_once(chunk, network, x, small=64))
     try:
         rows = _from_one_pass(features, x, blocks)
     except RuntimeError as error:  # an operation of the reader's own that torch cannot batch
@@ -245,10 +261,10 @@ def gradient_rows(
         rows = []
         for block in blocks:
             rows += memory.in_halves(lambda part: [_from_copies(features, x, part)], block)
-    return _finite(torch.cat(rows) * _scale(readout))
+    return finite(torch.cat(rows) * _scale(readout))
 
 
-def _from_one_pass(features: _Features, x: Tensor, blocks: Sequence[Tensor]) -> list[Tensor]:
+def _from_one_pass(features: Features, x: Tensor, blocks: Sequence[Tensor]) -> list[Tensor]:
     """Rows of each block of weights: the read-outs share the image, so one forward pass serves all of them."""
     image = x[None].clone().requires_grad_()
     with torch.enable_grad():
@@ -271,7 +287,7 @@ def _from_one_pass(features: _Features, x: Tensor, blocks: Sequence[Tensor]) -> 
     return rows
 
 
-def _from_copies(features: _Features, x: Tensor, block: Tensor) -> Tensor:
+def _from_copies(features: Features, x: Tensor, block: Tensor) -> Tensor:
     """Rows of a block of weights from as many copies of the image."""
     images = x.expand(len(block), *x.shape).clone().requires_grad_()
     with torch.enable_grad():
@@ -305,4 +321,4 @@ def mixed_rows(network: nn.Module, x: Tensor, *, probes: int = 1, generator: tor
             along, weights = zip(*pairs, strict=True)
             keep = probe + 1 < probes
             rows.append(torch.autograd.grad(along, image, weights, retain_graph=keep)[0].flatten())
-    return _finite(torch.stack(rows).float().detach() / math.sqrt(probes))
+    return finite(torch.stack(rows).float().detach() / math.sqrt(probes))

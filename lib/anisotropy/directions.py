@@ -3,6 +3,7 @@
 A direction is a unit vector of R^D, D = C*H*W. Directions are rows.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,11 +77,7 @@ class FourierBasis:
         Raises:
             ValueError: if the numbers are not finite, or all 0.
         """
-        weights = torch.as_tensor(colour, dtype=torch.float64)
-        norm = float(weights.norm())
-        if weights.ndim != 1 or not 0 < norm < float("inf"):
-            raise ValueError(f"expected one finite number per channel, not all of them 0, got {colour!r}")
-        return (weights / norm).view(1, -1, 1, 1) * self.vectors[:, None]
+        return _colour(colour).view(1, -1, 1, 1) * self.vectors[:, None]
 
     def subgrid(self, step: int, phase: str = "cos") -> np.ndarray:
         """Return the rows on the coarser grid of every `step`-th frequency, one phase each, once per conjugate pair.
@@ -198,6 +195,47 @@ def wave(height: int, width: int, ky: int, kx: int, phase: str) -> torch.Tensor:
     turns = (ky * rows * width + kx * columns * height) % (height * width) / (height * width)
     values = (torch.sin if phase == "sin" else torch.cos)(2 * torch.pi * turns)
     return values / values.norm()
+
+
+class Waves(Sequence):
+    """Fourier directions that are made when they are asked for: of large pictures a whole basis fits no memory.
+
+    Args:
+        height: of the pictures.
+        width: likewise.
+        names: (ky, kx, phase) of each, as `wave` takes them.
+        colour: (C,) shares of the channels, as for `FourierBasis.pictures`.
+
+    Example:
+        >>> waves = Waves(224, 224, [(0, 8, "cos"), (16, 0, "sin")], colour=(1, 1, 1))
+        >>> len(waves), tuple(waves[0].shape), round(float(waves[1].norm()), 6)
+        (2, (3, 224, 224), 1.0)
+    """
+
+    def __init__(self, height: int, width: int, names: Iterable[tuple[int, int, str]], colour=(1.0,)):
+        self.height, self.width = checks.whole(height, "height"), checks.whole(width, "width")
+        self.names = [(int(ky), int(kx), str(phase)) for ky, kx, phase in names]
+        for ky, kx, phase in self.names:
+            has = phases(ky, kx, (self.height, self.width))
+            if phase not in has and not (phase == "cos" and has == ("real",)):
+                raise ValueError(f"expected for the frequency ({ky}, {kx}) a phase out of {has}, got {phase!r}")
+        self.colour = _colour(colour)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """Direction (C, H, W) of this number, float64, unit norm."""
+        return self.colour.view(-1, 1, 1) * wave(self.height, self.width, *self.names[index])
+
+
+def _colour(colour) -> torch.Tensor:
+    """Shares of the channels (C,), of unit norm."""
+    weights = torch.as_tensor(colour, dtype=torch.float64)
+    norm = float(weights.norm())
+    if weights.ndim != 1 or not 0 < norm < float("inf"):
+        raise ValueError(f"expected one finite number per channel, not all of them 0, got {colour!r}")
+    return weights / norm
 
 
 def random(count: int, shape: tuple[int, ...], *, generator: torch.Generator) -> torch.Tensor:
