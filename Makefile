@@ -29,20 +29,20 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper ONLY="03_nads ..." SET="seed=1 ..." JOBS=2
-	$(BIN)/python -m anisotropy.reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(foreach value,$(SET),'$(value)'))
+	$(BIN)/python -m anisotropy reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(foreach value,$(SET),'$(value)'))
 
 report: $(READY)  ## figures/PRESET/index.html, one file: claims, figures, explorer; yours: NADS="mine.safetensors ..." SWEEP="..."
-	$(BIN)/python -m anisotropy.report --preset $(PRESET) $(if $(NADS),--nads $(NADS)) $(if $(SWEEP),--sweep $(SWEEP))
+	$(BIN)/python -m anisotropy report --preset $(PRESET) $(if $(NADS),--nads $(NADS)) $(if $(SWEEP),--sweep $(SWEEP))
 
 test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
 
 campaign: $(READY)  ## rows of the record in the background, from a clean copy of the commit: HOURS=2 CIFAR=folder
-	nice -n 19 $(BIN)/python -m anisotropy.campaign --hours $(HOURS) --cifar $(CIFAR)
+	nice -n 19 $(BIN)/python -m anisotropy campaign --hours $(HOURS) --cifar $(CIFAR)
 
 record: $(READY)  ## add finished rows to results/, which is committed
-	$(BIN)/python -m anisotropy.record
+	$(BIN)/python -m anisotropy record
 
 benchmark: $(READY)  ## what it costs, against the naive way: benchmarks/results/README.md; about 35 minutes
 	$(BIN)/python benchmarks/run.py

@@ -1,4 +1,4 @@
-"""What knowing that channels are alike (`anisotropy.channels`) saves for images of three channels.
+"""What knowing that channels are alike (`anisotropy.nads.symmetry.channels`) saves for images of three channels.
 
     python benchmarks/colours.py [--cases "lenet 32 float32 64" "torchvision:resnet18 32 bfloat16 16"]
 
@@ -11,8 +11,10 @@ import argparse
 from pathlib import Path
 
 import torch
-from anisotropy import architectures, channels, dipoles, readouts, subspaces, symmetries
-from anisotropy.covariances import DenseCovariance
+from anisotropy.models import architectures
+from anisotropy.nads import compare, readouts, responses
+from anisotropy.nads.covariances import DenseCovariance
+from anisotropy.nads.symmetry import channels, spatial
 from measuring import RESULTS, clock, load, origin, write
 
 WAYS = ("whole", "block")
@@ -26,7 +28,7 @@ def measure(name: str, size: int, dtype: str, networks: int) -> dict:
     x = torch.randn(factory.input_shape, generator=torch.Generator().manual_seed(0))
     readout = readouts.examine(factory, factory.input_shape)
     begin = clock()
-    group = symmetries.verified(factory, factory.input_shape)
+    group = spatial.verified(factory, factory.input_shape)
     alike = channels.verified(factory, factory.input_shape)
     verified = clock() - begin
     if not alike:
@@ -35,8 +37,8 @@ def measure(name: str, size: int, dtype: str, networks: int) -> dict:
     made, spent = 0.0, dict.fromkeys(WAYS, 0.0)
     for index in range(networks):
         begin = clock()
-        network = dipoles.prepare(architectures.build(factory, 0, index), getattr(torch, dtype))
-        rows = dipoles.secant_rows(network, x, step=100.0, readout=readout)
+        network = responses.prepare(architectures.build(factory, 0, index), getattr(torch, dtype))
+        rows = responses.secant_rows(network, x, step=100.0, readout=readout)
         made += clock() - begin
         for way in WAYS:
             begin = clock()
@@ -50,7 +52,7 @@ def measure(name: str, size: int, dtype: str, networks: int) -> dict:
         errors[way] = float(sums[way].spread(directions).sum())
         spent[way] += clock() - begin
         # Whole triplets: single colours are a convention of the block.
-        overlaps[way] = {k: subspaces.overlap(*halves, k) for k in (30, 60)}
+        overlaps[way] = {k: compare.overlap(*halves, k) for k in (30, 60)}
     row = {
         "network": name, "shape": list(x.shape), "dtype": dtype, "networks": networks, "symmetry": list(group),
         "seconds_verifying": verified, "seconds_secants": made, "seconds_rest": spent, "squared_error": errors,

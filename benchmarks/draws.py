@@ -15,8 +15,10 @@ import copy
 from pathlib import Path
 
 import torch
-from anisotropy import architectures, dipoles, readouts, symmetries
-from anisotropy.covariances import DenseCovariance
+from anisotropy.models import architectures
+from anisotropy.nads import readouts, responses
+from anisotropy.nads.covariances import DenseCovariance
+from anisotropy.nads.symmetry import spatial
 from measuring import RESULTS, load, origin, write
 from torch import Tensor, nn
 
@@ -70,11 +72,11 @@ def measure(pairs: int) -> dict[str, dict[str, float]]:
     factory = architectures.factory("lenet")
     x = torch.randn(factory.input_shape, generator=torch.Generator().manual_seed(0))
     readout = readouts.examine(factory, factory.input_shape)
-    group = symmetries.verified(factory, factory.input_shape)
+    group = spatial.verified(factory, factory.input_shape)
 
     def covariance(network: nn.Module) -> Tensor:
         one = DenseCovariance(factory.input_shape, group, parts=1)
-        one.add(dipoles.secant_rows(dipoles.prepare(network), x, step=100.0, readout=readout))
+        one.add(responses.secant_rows(responses.prepare(network), x, step=100.0, readout=readout))
         return one.covariance().float().flatten()
 
     base = [architectures.build(factory, 0, i) for i in range(pairs)]

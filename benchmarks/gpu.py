@@ -22,23 +22,15 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from anisotropy import (
-    architectures,
-    dipoles,
-    directions,
-    files,
-    nads,
-    paths,
-    provenance,
-    readouts,
-    sweeps,
-    units,
-    windows,
-)
+from anisotropy import directions, nads
+from anisotropy._util import files, paths, provenance
+from anisotropy.experiments import sweeps, units
+from anisotropy.models import architectures
+from anisotropy.nads import _windows, readouts, responses
 from anisotropy.training import Recipe
 
 PLAIN = 10_000
-IMAGES = {"windows": windows.impulses, "whole": dipoles._impulses}
+IMAGES = {"windows": _windows.impulses, "whole": responses._impulses}
 """Cutting windows out costs launches and index tables, which a GPU may spend better on whole images."""
 
 NETWORKS = ("logreg", "lenet", "vgg11", "resnet18", "densenet121")
@@ -75,10 +67,10 @@ def step_nads(output: Path, device: str) -> None:
                 times = []
                 for index in range(3):  # the first warms up
                     begin = synchronise(device)
-                    network = dipoles.prepare(architectures.build(factory, 0, index % 2), dtype, device)
+                    network = responses.prepare(architectures.build(factory, 0, index % 2), dtype, device)
                     drawn = synchronise(device)
-                    with mock.patch.object(windows, "impulses", IMAGES[made]):
-                        found = dipoles.secant_rows(network, x, step=100.0, readout=readout, chunk=chunk)
+                    with mock.patch.object(_windows, "impulses", IMAGES[made]):
+                        found = responses.secant_rows(network, x, step=100.0, readout=readout, chunk=chunk)
                     times.append((drawn - begin, synchronise(device) - drawn))
                 rows_of = found.double().cpu()  # of network 0
                 reference = rows_of if reference is None else reference

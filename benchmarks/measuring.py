@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import torch
-from anisotropy import files, provenance, windows
+from anisotropy._util import files, provenance
+from anisotropy.nads import _windows
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -41,7 +42,7 @@ def peak(dtype: torch.dtype = torch.float32, device: str = "cpu", size: int = 20
 
 
 class Operations(TorchDispatchMode):
-    """Counts what is computed: of `windows.Windows` the windows and the background, not the images they stand for."""
+    """Counts what is computed: of `_windows.Windows` the windows and the background, not the images they stand for."""
 
     def __init__(self):
         super().__init__()
@@ -50,9 +51,9 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Count a plain operation; look into one on windows."""
         kwargs = kwargs or {}
-        if any(issubclass(t, windows.Windows) for t in types):
+        if any(issubclass(t, _windows.Windows) for t in types):
             with self:
-                return windows.Windows.__torch_dispatch__(func, types, args, kwargs)
+                return _windows.Windows.__torch_dispatch__(func, types, args, kwargs)
         result = func(*args, **kwargs)
         if func.overloadpacket in flop_registry:
             self.count += flop_registry[func.overloadpacket](*args, **kwargs, out_val=result)

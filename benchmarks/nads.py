@@ -24,7 +24,9 @@ import time
 from pathlib import Path
 
 import torch
-from anisotropy import architectures, dipoles, nads
+from anisotropy import nads
+from anisotropy.models import architectures
+from anisotropy.nads import responses
 from measuring import ORDER, PLAIN, RESULTS, Operations, load, origin, peak, read, write
 from ways import METHODS, Subject, naive, ours, pca_seconds, rows_of, sums_seconds
 from worth import ALL, cheapest, compare, gap
@@ -53,7 +55,7 @@ def in_turn(subject: Subject, repeats: int, pixels: int, amount: int | None) -> 
 
 def operations(subject: Subject, pixels: int, amount: int | None) -> int:
     """Floating-point operations of one network of ours (all pixels), counted by torch."""
-    network = dipoles.prepare(architectures.build(subject.factory, 0), copy=False)
+    network = responses.prepare(architectures.build(subject.factory, 0), copy=False)
     with Operations() as counter:
         rows_of(subject, network, 0, pixels, amount)
     return round(counter.count * (subject.x.numel() / pixels if subject.method == "secant" else 1))
@@ -61,7 +63,7 @@ def operations(subject: Subject, pixels: int, amount: int | None) -> int:
 
 def forward_operations(subject: Subject) -> int:
     """Floating-point operations of a forward pass of one image."""
-    network = dipoles.prepare(architectures.build(subject.factory, 0), copy=False)
+    network = responses.prepare(architectures.build(subject.factory, 0), copy=False)
     with Operations() as counter, torch.no_grad():
         network(subject.x[None])
     return counter.count

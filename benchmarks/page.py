@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import plots
-from anisotropy import files
+from anisotropy._util import files
 from measuring import ORDER, RESULTS, read
 from tables import COSTS, SCALING, TOTAL, amounts, duration, factor, label, plain, sweep_columns, sweep_rows, table
 

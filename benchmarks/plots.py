@@ -9,7 +9,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from anisotropy import files, plotting, provenance
+from anisotropy._util import files, provenance
+from anisotropy.paper import plotting
 from matplotlib.figure import Figure
 from measuring import ORDER, read
 

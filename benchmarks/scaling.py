@@ -36,7 +36,9 @@ def measure(case: dict, device: str) -> dict:
     import warnings
 
     import torch
-    from anisotropy import architectures, estimation, nads
+    from anisotropy import nads
+    from anisotropy.models import architectures
+    from anisotropy.nads import estimation
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

@@ -17,7 +17,9 @@ import statistics
 from pathlib import Path
 
 import torch
-from anisotropy import architectures, directions, separable
+from anisotropy import directions
+from anisotropy.directions import separable
+from anisotropy.models import architectures
 from anisotropy.training import Recipe, train
 from measuring import ORDER, RESULTS, clock, load, origin, peak, read, write
 from torch import nn

@@ -1,6 +1,6 @@
 """The tables of the page of results: numbers as text, and the columns of each kind of result."""
 
-from anisotropy.plotting import LABELS
+from anisotropy.paper.plotting import LABELS
 from measuring import ORDER
 
 

@@ -11,7 +11,9 @@ import math
 import time
 from pathlib import Path
 
-from anisotropy import architectures, nads, shipped
+from anisotropy import nads
+from anisotropy.models import architectures
+from anisotropy.nads import shipped
 from measuring import ORDER, PLAIN, RESULTS, load, origin, read, write
 
 K = 50

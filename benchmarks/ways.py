@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from anisotropy import architectures, dipoles, readouts, shipped, symmetries
-from anisotropy.covariances import DenseCovariance
+from anisotropy.models import architectures
+from anisotropy.nads import readouts, responses, shipped
+from anisotropy.nads.covariances import DenseCovariance
+from anisotropy.nads.symmetry import spatial
 from measuring import PLAIN, clock
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
@@ -34,8 +36,8 @@ class Subject:
         self.shape = self.factory.input_shape
         self.x = torch.randn(self.shape, generator=torch.Generator().manual_seed(0))
         self.readout = readouts.examine(self.factory, self.shape) if self.method != "mixed" else None
-        self.group = symmetries.verified(self.factory, self.shape)
-        self.small = sum(p.numel() for p in self.factory().parameters()) < dipoles.SMALL
+        self.group = spatial.verified(self.factory, self.shape)
+        self.small = sum(p.numel() for p in self.factory().parameters()) < responses.SMALL
         # In bfloat16 a gradient crosses kinks: its cosine with float32 is 0.97 to 0.99 only, a secant's 0.9995.
         settings = shipped.SETTINGS[self.name] if self.method == "secant" else {}
         self.dtype = getattr(torch, settings.get("dtype", "float32"))
@@ -73,7 +75,7 @@ def ours(
 ) -> tuple[dict[str, float], Tensor]:
     """Seconds and rows of one network; `amount` read-outs (gradient, None: all features) or probes (mixed)."""
     begin = clock()
-    network = dipoles.prepare(architectures.build(subject.factory, 0, index), subject.dtype, copy=False)
+    network = responses.prepare(architectures.build(subject.factory, 0, index), subject.dtype, copy=False)
     drawn = clock()
     rows = rows_of(subject, network, index, pixels or subject.x.numel(), amount)
     return {"weights": drawn - begin, "passes": clock() - drawn}, rows
@@ -84,10 +86,10 @@ def rows_of(subject: Subject, network: nn.Module, index: int, pixels: int, amoun
     x, generator = subject.x, subject.generator(index)
     if subject.method == "secant":
         some = range(0, x.numel(), x.numel() // pixels)
-        return dipoles.secant_rows(network, x, step=STEP, readout=subject.readout, pixels=some)
+        return responses.secant_rows(network, x, step=STEP, readout=subject.readout, pixels=some)
     if subject.method == "gradient":
-        return dipoles.gradient_rows(network, x, readout=subject.readout, draws=amount, generator=generator)
-    return dipoles.mixed_rows(network, x, probes=amount or 1, generator=generator)
+        return responses.gradient_rows(network, x, readout=subject.readout, draws=amount, generator=generator)
+    return responses.mixed_rows(network, x, probes=amount or 1, generator=generator)
 
 
 def sums_seconds(rows: int, shape: tuple[int, int, int], group: tuple[str, ...]) -> tuple[float, float]:

@@ -9,8 +9,8 @@ import math
 from statistics import median
 
 import torch
-from anisotropy.covariances import DenseCovariance
-from anisotropy.subspaces import plain_networks
+from anisotropy.nads.compare import plain_networks
+from anisotropy.nads.covariances import DenseCovariance
 from measuring import PLAIN
 from ways import Subject, ours, sums_seconds
 

@@ -147,7 +147,7 @@ class GPU:
             "torch.cuda.manual_seed": lambda seed: None,
             "torch.cuda.get_rng_state": lambda device=None: state,
             "torch.cuda.set_rng_state": lambda state, device=None: None,
-            "anisotropy.units.ThreadPoolExecutor": Pool,
+            "anisotropy.experiments.units.ThreadPoolExecutor": Pool,
         }
         with ExitStack() as stack:
             for name, value in replaced.items():

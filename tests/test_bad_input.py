@@ -11,24 +11,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from anisotropy import (
-    alignment,
-    architectures,
-    arms,
-    checks,
-    cifar,
-    claims,
-    directions,
-    image_sweeps,
-    interventions,
-    nads,
-    passports,
-    plotting,
-    published,
-    reproduce,
-    sweeps,
-    training,
-)
+from anisotropy import directions, nads, training
+from anisotropy._util import checks
+from anisotropy.cli import reproduce
+from anisotropy.experiments import image_sweeps, sweeps
+from anisotropy.images import arms, cifar, class_energy, interventions
+from anisotropy.models import architectures
+from anisotropy.paper import claims, passports, plotting, published
 from anisotropy.training import Recipe
 from torch import nn
 
@@ -197,10 +186,10 @@ CASES = {
     "order as a list": (lambda _: interventions.permute(IMAGES, BASIS, list(range(64))), "order as a torch.Tensor"),
     "rotation by NaN": (lambda _: interventions.rotate(IMAGES, torch.eye(64) * NAN), "orthonormal rows"),
     # alignment
-    "aligned with NADs": (lambda _: alignment.measure(IMAGES, LABELS, MINE, groups=2), "pass its .directions"),
-    "NaN aligned": (lambda _: alignment.measure(IMAGES * NAN, LABELS, BASIS, groups=2), "2,560 of 2,560 numbers"),
+    "aligned with NADs": (lambda _: class_energy.measure(IMAGES, LABELS, MINE, groups=2), "pass its .directions"),
+    "NaN aligned": (lambda _: class_energy.measure(IMAGES * NAN, LABELS, BASIS, groups=2), "2,560 of 2,560 numbers"),
     "classes alike": (
-        lambda _: alignment.Alignment(np.array([0.1, -0.3]), np.ones(2), np.ones((2, 2))).leading(1),
+        lambda _: class_energy.Alignment(np.array([0.1, -0.3]), np.ones(2), np.ones((2, 2))).leading(1),
         "classes do not differ beyond sampling noise .*take more images",
     ),
     # directions

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from anisotropy import paths
+from anisotropy._util import paths
 
 FOLDER = paths.root() / "benchmarks"
 RESULTS = FOLDER / "results"

@@ -7,7 +7,10 @@ those; they are far below what another seed changes.
 
 import pytest
 import torch
-from anisotropy import architectures, directions, memory, nads, subspaces, sweeps, windows
+from anisotropy import directions, nads
+from anisotropy.experiments import sweeps
+from anisotropy.models import architectures, memory
+from anisotropy.nads import _windows, compare
 from anisotropy.training import Recipe
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -24,14 +27,14 @@ def test_nads(name, method):
     )
     first, second = (n.rows.T.double() @ (n.eigenvalues[:, None] * n.rows.double()) for n in (cpu, gpu))
     assert float((first - second).norm() / first.norm()) < 0.01
-    assert subspaces.overlap(cpu.directions, gpu.directions, 5) > 0.99
-    assert subspaces.overlap(cpu.directions, other.directions, 5) < 0.98  # what a seed changes
+    assert compare.overlap(cpu.directions, gpu.directions, 5) > 0.99
+    assert compare.overlap(cpu.directions, other.directions, 5) < 0.98  # what a seed changes
 
 
 def test_several_processes_share_the_gpu():
     factory = architectures.factory("lenet")
     one, two = (nads.estimate(factory, networks=4, device="cuda", workers=w, progress=False) for w in (1, 2))
-    assert subspaces.overlap(one.directions, two.directions, 5) > 0.999
+    assert compare.overlap(one.directions, two.directions, 5) > 0.999
 
 
 def test_what_the_gpu_does_not_hold_is_computed_in_halves():
@@ -49,7 +52,7 @@ def test_windows_on_the_gpu_are_whole_images():
     x = torch.randn(1, 32, 32, device="cuda")
     pixels, values = torch.tensor([0, 31, 500, 1023], device="cuda"), torch.full((4,), 3.0, device="cuda")
     with torch.no_grad():
-        made = windows.impulses(x, pixels, values)
+        made = _windows.impulses(x, pixels, values)
         torch.testing.assert_close(network(made), network(made.whole()), rtol=0, atol=1e-3)
 
 

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from anisotropy import paths
+from anisotropy._util import paths
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name

@@ -21,20 +21,14 @@ import numpy as np
 import pytest
 import throwaway
 import torch
-from anisotropy import (
-    architectures,
-    checkpoints,
-    directions,
-    files,
-    nads,
-    passports,
-    paths,
-    presets,
-    reproduce,
-    sweeps,
-    training,
-)
-from anisotropy.training import Recipe
+from anisotropy import directions, nads, training
+from anisotropy._util import files, paths
+from anisotropy.cli import reproduce
+from anisotropy.experiments import sweeps
+from anisotropy.models import architectures
+from anisotropy.notebooks import presets
+from anisotropy.paper import passports
+from anisotropy.training import Recipe, checkpoints
 from torch import nn
 
 FAULTS = [
@@ -43,7 +37,7 @@ FAULTS = [
         "full disk, figures",
         "limit on file size in a process",
         "the file is named; the earlier figure, its numbers and its passport stay",
-        "test_passports.py::test_files_that_may_not_grow",
+        "paper/test_passports.py::test_files_that_may_not_grow",
     ),
     (
         "full disk, sweep",
@@ -73,37 +67,37 @@ FAULTS = [
         "output is a file",
         "a file in the place of the folder",
         "nothing starts, and the path is named",
-        "test_reproduce.py::test_output_that_cannot_be_written",
+        "cli/test_reproduce.py::test_output_that_cannot_be_written",
     ),
     (
         "killed kernel, hung cell, killed process",
         "SIGKILL and SIGSTOP from within",
         "each is named with its cell; the other notebooks go on; the next run redoes only these",
-        "test_reproduce.py::test_failing_cell_and_killed_kernel_are_reported_and_the_others_go_on",
+        "cli/test_reproduce.py::test_failing_cell_and_killed_kernel_are_reported_and_the_others_go_on",
     ),
     (
         "killed driver, notebooks",
         "SIGKILL",
         "no process is left; the next run skips what is done",
-        "test_reproduce.py::test_a_driver_that_is_killed_leaves_no_process_and_the_next_run_goes_on",
+        "cli/test_reproduce.py::test_a_driver_that_is_killed_leaves_no_process_and_the_next_run_goes_on",
     ),
     (
         "killed driver, sweep",
         "SIGKILL",
         "the next call computes only what is missing",
-        "test_sweeps.py::test_a_killed_driver_is_resumed_where_it_was",
+        "experiments/test_sweeps.py::test_a_killed_driver_is_resumed_where_it_was",
     ),
     (
         "killed driver, training on images",
         "SIGKILL",
         "the next call goes on from the last checkpoint",
-        "test_image_sweeps.py::test_a_killed_driver_leaves_a_checkpoint_that_the_next_one_uses",
+        "experiments/test_image_sweeps.py::test_a_killed_driver_leaves_a_checkpoint_that_the_next_one_uses",
     ),
     (
         "killed driver, NADs",
         "SIGKILL",
         "the next call goes on from the saved sums, to the same bits",
-        "test_nads.py::test_a_killed_run_goes_on_to_the_same_result",
+        "nads/test_nads.py::test_a_killed_run_goes_on_to_the_same_result",
     ),
     (
         "killed while a file is written",
@@ -115,13 +109,13 @@ FAULTS = [
         "killed worker",
         "SIGKILL in a unit",
         "the unit is done by a new worker",
-        "test_sweeps.py::test_a_killed_worker_loses_nothing",
+        "experiments/test_sweeps.py::test_a_killed_worker_loses_nothing",
     ),
     (
         "a unit that always kills its worker",
         "SIGKILL, as the system does when memory runs out",
         "it is named, status not 0; the others are stored",
-        "test_sweeps.py::test_a_unit_that_always_crashes_is_reported_with_a_status",
+        "experiments/test_sweeps.py::test_a_unit_that_always_crashes_is_reported_with_a_status",
     ),
     (
         "out of memory in a unit",
@@ -133,13 +127,13 @@ FAULTS = [
         "a unit that raises",
         "an exception",
         "it is named with its traceback; the others are stored",
-        "test_sweeps.py::test_a_failing_unit_is_reported_and_the_rest_is_there",
+        "experiments/test_sweeps.py::test_a_failing_unit_is_reported_and_the_rest_is_there",
     ),
     (
         "corrupt unit result",
         "cut short, altered, renamed",
         "it is computed again, the others are not",
-        "test_sweeps.py::test_a_rerun_computes_only_what_is_missing_or_damaged",
+        "experiments/test_sweeps.py::test_a_rerun_computes_only_what_is_missing_or_damaged",
     ),
     (
         "corrupt run.json",
@@ -157,19 +151,19 @@ FAULTS = [
         "corrupt results, in the report",
         "claims, records, numbers, pictures cut short or of another kind",
         "the file is named on the page; the rest is shown",
-        "test_report.py::test_a_damaged_file_is_named_and_the_rest_is_shown",
+        "site/test_report.py::test_a_damaged_file_is_named_and_the_rest_is_shown",
     ),
     (
         "corrupt NADs or sweep of the reader's own, in the report",
         "a pickle, a file cut short, nothing in its place",
         "refused, and the file is named; no page is written",
-        "test_report.py::test_a_file_of_the_reader_that_is_at_fault_stops_the_report",
+        "site/test_report.py::test_a_file_of_the_reader_that_is_at_fault_stops_the_report",
     ),
     (
         "a report that cannot be written",
         "the write raises as on a full disk",
         "a line says so; the earlier page and all results stay",
-        "test_report.py::test_a_page_that_cannot_be_written_leaves_the_earlier_one",
+        "site/test_report.py::test_a_page_that_cannot_be_written_leaves_the_earlier_one",
     ),
     (
         "corrupt checkpoint",
@@ -187,7 +181,7 @@ FAULTS = [
         "corrupt NADs",
         "cut short, altered, NaN",
         "refused, and the file is named",
-        "test_nads.py::test_files_that_cannot_be_are_named",
+        "nads/test_nads.py::test_files_that_cannot_be_are_named",
     ),
     (
         "corrupt NADs, corrupt state of an estimate",
@@ -199,31 +193,31 @@ FAULTS = [
         "corrupt state of an estimate",
         "cut short",
         "a warning; it starts afresh",
-        "test_nads.py::test_a_state_of_another_estimate_is_refused_and_a_broken_one_redone",
+        "nads/test_nads.py::test_a_state_of_another_estimate_is_refused_and_a_broken_one_redone",
     ),
     (
         "corrupt CIFAR-10",
         "cut short, altered",
         "refused, with the three ways to provide the data",
-        "test_cifar.py::test_a_damaged_binary_file_is_refused",
+        "images/test_cifar.py::test_a_damaged_binary_file_is_refused",
     ),
     (
         "no network",
         "the download raises",
         "the three ways to provide the data",
-        "test_cifar.py::test_without_data_and_without_network_the_three_ways_are_named",
+        "images/test_cifar.py::test_without_data_and_without_network_the_three_ways_are_named",
     ),
     (
         "parameter file with a tab, a key twice, a wrong type or name",
         "YAML files",
         "file, line and the nearest name; nothing starts",
-        "test_presets.py::test_preset_file_at_fault_is_refused_with_its_line",
+        "notebooks/test_presets.py::test_preset_file_at_fault_is_refused_with_its_line",
     ),
     (
         "a network that returns NaN, NADs",
         "NaN in its weights",
         "number and seed of the network; what was added up is saved",
-        "test_nads.py::test_a_failing_network_leaves_the_state",
+        "nads/test_nads.py::test_a_failing_network_leaves_the_state",
     ),
     (
         "a network that returns NaN, sweep",
@@ -241,7 +235,7 @@ FAULTS = [
         "two sweeps on one store",
         "two processes",
         "both complete, and the store is intact",
-        "test_sweeps.py::test_two_sweeps_at_once_on_one_store",
+        "experiments/test_sweeps.py::test_two_sweeps_at_once_on_one_store",
     ),
     (
         "a pickle in place of a result",
@@ -253,7 +247,7 @@ FAULTS = [
         "a pickle in place of CIFAR-10",
         "a pickle that would end the process",
         "refused by its checksum before it is read",
-        "test_cifar.py::test_an_altered_python_file_is_refused_and_never_unpickled",
+        "images/test_cifar.py::test_an_altered_python_file_is_refused_and_never_unpickled",
     ),
     (
         "names that would leave the folder",
@@ -265,7 +259,7 @@ FAULTS = [
         "notebook and preset names that would leave the folder",
         "likewise",
         "refused",
-        "test_presets.py::test_no_name_leaves_its_folder",
+        "notebooks/test_presets.py::test_no_name_leaves_its_folder",
     ),
     (
         "code in parameters",
@@ -277,7 +271,7 @@ FAULTS = [
         "code in parameters, with a kernel",
         "a text that would write a file",
         "the text arrives as it is; nothing is executed",
-        "test_reproduce.py::test_a_run_leaves_figures_passports_claims_and_the_executed_copy",
+        "cli/test_reproduce.py::test_a_run_leaves_figures_passports_claims_and_the_executed_copy",
     ),
 ]
 
@@ -288,10 +282,13 @@ def table() -> str:
     return "\n".join([*rows, *(f"| {fault} | {how} | {seen} |" for fault, how, seen, _ in FAULTS)])
 
 
-def test_every_fault_names_a_test_and_the_page_shows_them_all():
+def test_every_fault_names_a_test_and_the_page_shows_them_all(monkeypatch):
     for fault, _, _, name in FAULTS:
         file, colons, function = name.rpartition("::")
-        module = importlib.import_module(file.removesuffix(".py")) if colons else sys.modules[__name__]
+        if colons:
+            folder = paths.root() / "tests" / file
+            monkeypatch.syspath_prepend(folder.parent)
+        module = importlib.import_module(folder.stem) if colons else sys.modules[__name__]
         assert callable(getattr(module, function, None)), f"{fault}: no test {name}"
     here = {name for name, value in globals().items() if name.startswith("test_") and callable(value)}
     assert here - {name for *_, name in FAULTS} == {"test_every_fault_names_a_test_and_the_page_shows_them_all"}
@@ -342,7 +339,8 @@ import json, sys
 import torch
 from pathlib import Path
 from torch import nn
-from anisotropy import directions, sweeps
+from anisotropy import directions
+from anisotropy.experiments import sweeps
 from anisotropy.training import Recipe
 rows = directions.fourier(8, 8).vectors[:6][:, None]
 made = []
@@ -392,7 +390,7 @@ print(json.dumps({"said": said, "stored": stored, "again": again, "made": len(ma
 RUN = '''
 import io, json, os, sys
 from pathlib import Path
-from anisotropy import reproduce
+from anisotropy.cli import reproduce
 def run(output, *arguments):
     """The command line; its status and everything that it said."""
     stream = io.StringIO()
@@ -439,7 +437,9 @@ def test_a_full_disk_costs_only_the_chance_to_resume(tmp_path):
     found = on_disk(tmp_path / "disk", "small", FILL + '''
 import json, sys, torch
 from torch import nn
-from anisotropy import architectures, checkpoints, nads, training
+from anisotropy import nads, training
+from anisotropy.models import architectures
+from anisotropy.training import checkpoints
 checkpoints.SECONDS = 0
 folder = sys.argv[1]
 fill(folder)
@@ -494,7 +494,7 @@ print(json.dumps({"used": used, "said": said, "made": len(made),
 def test_a_kill_in_the_middle_of_a_file(tmp_path):
     code = """
 import os, signal, sys
-from anisotropy import files
+from anisotropy._util import files
 os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # all is written, but not yet renamed
 files.write(sys.argv[1], "new" * 10000)
 """
@@ -570,7 +570,8 @@ def test_networks_that_return_nan_are_marked(tmp_path):
 # --- damaged files ---------------------------------------------------------------------------------------------------
 
 CELLS = """import matplotlib.pyplot as plt
-from anisotropy import claims, passports, presets
+from anisotropy.notebooks import presets
+from anisotropy.paper import claims, passports
 parameters = presets.strict("01_one", globals())
 run = passports.Run("01_one", parameters)
 figure, axes = plt.subplots(figsize=(2, 2))
@@ -741,7 +742,7 @@ def test_two_runs_at_once(tmp_path):
     wait = f"import os, time\nopen({str(begun)!r}, 'w').close()\nwhile os.path.exists({str(begun)!r}): time.sleep(0.1)"
     throwaway.write(notebooks, "01_one", wait)
     environment = os.environ | {"ANISOTROPY_NOTEBOOKS": str(notebooks)}
-    line = [sys.executable, "-m", "anisotropy.reproduce", "--no-report", "--output", str(output)]
+    line = [sys.executable, "-m", "anisotropy", "reproduce", "--no-report", "--output", str(output)]
     first = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         end = time.monotonic() + 60

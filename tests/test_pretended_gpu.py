@@ -3,8 +3,11 @@
 import pretended
 import pytest
 import torch
-from anisotropy import architectures, arms, cifar, directions, image_sweeps, nads, stacked, sweeps
-from anisotropy.training import Recipe
+from anisotropy import directions, nads
+from anisotropy.experiments import image_sweeps, sweeps
+from anisotropy.images import arms, cifar
+from anisotropy.models import architectures
+from anisotropy.training import Recipe, stacked
 
 GPU = pretended.NAME
 

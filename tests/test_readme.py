@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -10,8 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import anisotropy
 import pytest
-from anisotropy import declarations, paths, presets, reproduce
+from anisotropy._util import paths
+from anisotropy.cli import reproduce
+from anisotropy.notebooks import declarations, presets
 
 ROOT = paths.root()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -89,10 +93,10 @@ def _make(words: list[str]) -> None:
     done = subprocess.run(["make", "-n", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
-        if "anisotropy.reproduce" in line:
-            _reproduce(shlex.split(line)[3:])
-        elif "anisotropy.report" in line:
-            _report(shlex.split(line)[3:])
+        if "anisotropy reproduce" in line:
+            _reproduce(shlex.split(line)[4:])
+        elif "anisotropy report" in line:
+            _report(shlex.split(line)[4:])
 
 
 def test_make_hands_lists_of_names_on_as_they_are():
@@ -105,10 +109,10 @@ def test_make_hands_lists_of_names_on_as_they_are():
 
 
 def _python(words: list[str]) -> None:
-    if words[:2] == ["-m", "anisotropy.reproduce"]:
-        _reproduce(words[2:])
-    elif words[:2] == ["-m", "anisotropy.report"]:
-        _report(words[2:])
+    if words[:3] == ["-m", "anisotropy", "reproduce"]:
+        _reproduce(words[3:])
+    elif words[:3] == ["-m", "anisotropy", "report"]:
+        _report(words[3:])
     elif words[:2] in (["-m", "venv"], ["-m", "pip"]):
         recipe = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv").replace(" --quiet", "")
         assert " ".join(words) in recipe, "not what `make setup` does"
@@ -134,12 +138,12 @@ def _reproduce(words: list[str]) -> None:
 
 
 @functools.cache
-def options_of(module: str) -> str:
-    return run("-m", module, "--help")
+def options_of(command: str) -> str:
+    return run("-m", "anisotropy", command, "--help")
 
 
 def _report(words: list[str]) -> None:
-    shown = options_of("anisotropy.report")
+    shown = options_of("report")
     for option in (w for w in words if w.startswith("--")):
         assert option in shown, f"the report has no {option}"
 
@@ -163,7 +167,7 @@ def test_python_of_a_page_runs(page, tmp_path):
     assert score > 1 > flipped  # digits are smooth, and so is what this network sees
     (table,) = (tmp_path / "my_sweeps").glob("my_network-*.nc")
     assert f"one netCDF file of it all: {table.name}" in done.stdout
-    words = next(shlex.split(c)[1:] for c in commands() if "anisotropy.report" in c and "--nads" in c)
+    words = next(shlex.split(c)[1:] for c in commands() if "anisotropy report" in c and "--nads" in c)
     words += ["--sweep", str(table.relative_to(tmp_path)), "--output", "figures"]
     results = Path("figures", words[words.index("--preset") + 1])
     shutil.copytree(ROOT / results / "04_accuracy_along_nads", tmp_path / results / "04_accuracy_along_nads")
@@ -232,21 +236,23 @@ def test_named_functions_exist():
     """What the prose calls by name is there."""
     import importlib
 
-    modules = sorted(path.stem for path in (ROOT / "lib" / "anisotropy").glob("[a-z]*.py"))
-    pattern = rf"`(?:anisotropy\.)?({'|'.join(modules)})\.(?!json|ipynb|py\b|yaml|md\b)(\w+)"
+    names = [module.name for module in pkgutil.walk_packages(anisotropy.__path__, "anisotropy.")]
+    modules = {name.rpartition(".")[2]: name for name in names if not name.endswith("__main__")}
+    pattern = rf"`(?:anisotropy\.)?({'|'.join(sorted(modules))})\.(?!json|ipynb|py\b|yaml|md\b)(\w+)"
     found = {pair for text in TEXTS.values() for pair in re.findall(pattern, prose(text))}
     assert len(found) > 5
     for module, name in sorted(found):
-        assert hasattr(importlib.import_module(f"anisotropy.{module}"), name), f"{module}.{name}"
+        assert hasattr(importlib.import_module(modules[module]), name), f"{module}.{name}"
 
 
 def test_named_options_and_parameters_exist():
     """Options of `reproduce`, and arguments of `nads.estimate` and `sweeps.run` that the prose gives values to."""
     import inspect
 
-    from anisotropy import nads, sweeps
+    from anisotropy import nads
+    from anisotropy.experiments import sweeps
 
-    options = options_of("anisotropy.reproduce") + options_of("anisotropy.report")
+    options = options_of("reproduce") + options_of("report")
     for text in TEXTS.values():
         for option in re.findall(r"`(--[\w-]+)[^`]*`", prose(text)):
             assert option in options or option == "--nthreads", option

@@ -6,7 +6,8 @@ from functools import partial
 import dense
 import pytest
 import torch
-from anisotropy import architectures, directions, kernels, nads, paths, published, subspaces
+from anisotropy import directions, kernels, nads
+from anisotropy._util import paths
 from anisotropy.kernels import images, layers, responses
 from anisotropy.kernels.layers import (
     AvgPool,
@@ -22,6 +23,9 @@ from anisotropy.kernels.layers import (
     Sum,
 )
 from anisotropy.kernels.layers import Sequential as Seq
+from anisotropy.models import architectures
+from anisotropy.nads import compare
+from anisotropy.paper import published
 from torch import nn
 
 INFINITE = math.inf
@@ -320,8 +324,8 @@ def test_resnet18_as_published():
     exact = kernels.infinite_width(architectures.factory("resnet18"))
     theirs = nads.load_published(PUBLISHED, "resnet18")
     for k in (10, 50):
-        held = subspaces.energy_captured(exact.directions, theirs.covariance(), k)
-        assert held >= 0.99 * subspaces.energy_captured(theirs.directions, theirs.covariance(), k)
+        held = compare.energy_captured(exact.directions, theirs.covariance(), k)
+        assert held >= 0.99 * compare.energy_captured(theirs.directions, theirs.covariance(), k)
     table = published.fourier_accuracies(PUBLISHED).accuracy.sel(network="resnet18")
     basis = directions.fourier(32, 32)
     cells = [(y, x) for y in table.ky.values for x in table.kx.values if x <= 0]

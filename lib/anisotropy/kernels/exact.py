@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anisotropy import checks
-from anisotropy.basis import Nads
+from anisotropy._util import checks
 from anisotropy.kernels import gradients, images, layers, responses, translate
 from anisotropy.kernels.graph import Graph
-from anisotropy.running import number
+from anisotropy.nads.result import Nads
+from anisotropy.nads.running import number
 
 Network = layers.Layer | Graph | nn.Module | Callable[[], nn.Module]
 

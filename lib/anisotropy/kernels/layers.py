@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from anisotropy.blurpool import BlurPool2d
 from anisotropy.kernels.activations import ErrorFunction, Rectifier
 from anisotropy.kernels.axes import axis, whole
 from anisotropy.kernels.graph import Builder, Graph, Value
+from anisotropy.models.blurpool import BlurPool2d
 
 TORCH_GAIN = 1 / 3
 """Variance of torch's default weights times their number (fan-in): U(-1, 1) / sqrt(fan-in)."""

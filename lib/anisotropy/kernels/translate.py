@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from anisotropy.blurpool import BlurPool2d
 from anisotropy.kernels.activations import Erf, ErrorFunction, Rectifier
 from anisotropy.kernels.axes import axis, whole
 from anisotropy.kernels.graph import Builder, Graph, NoClosedForm, Value
 from anisotropy.kernels.layers import blur_axis
+from anisotropy.models.blurpool import BlurPool2d
 
 ENOUGH = 2**18
 """Weights of a layer that are looked at; more networks of a factory are drawn while its smallest layers have few."""

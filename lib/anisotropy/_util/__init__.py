@@ -1,0 +1,4 @@
+"""What every room uses: `checks` of arguments, `files` that are there completely or not at all, `paths`, `provenance`.
+
+Private to the package. Nothing in it knows what a network or a direction is.
+"""
