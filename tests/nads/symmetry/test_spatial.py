@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from anisotropy import nads
 from anisotropy.models import architectures
 from anisotropy.nads import responses
 from anisotropy.nads.symmetry import spatial
@@ -261,3 +262,114 @@ def test_an_image_keeps_the_symmetries_that_it_has():
     assert spatial.shared(spatial.SQUARE, image) == ("", "v")
     image[0, 0, 0] = 2.0
     assert spatial.shared(spatial.SQUARE, image) == ("",)
+
+
+class Mixer(nn.Module):
+    """An MLP-mixer (Tolstikhin et al., NeurIPS 2021) of 16 tokens; `hidden` numbers mix them."""
+
+    def __init__(self, hidden=8, pool=True):
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(1, 12, 4, 4), nn.LayerNorm(12)
+        self.tokens = nn.Sequential(nn.Linear(16, hidden), nn.GELU(), nn.Linear(hidden, 16))
+        self.channels = nn.Sequential(nn.LayerNorm(12), nn.Linear(12, 24), nn.GELU(), nn.Linear(24, 12))
+        self.pool, self.readout = pool, nn.Linear(12 if pool else 192, 1)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = x + self.tokens(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        x = x + self.channels(x)
+        return self.readout(x.mean(1) if self.pool else x.flatten(1))
+
+
+class MixerThatKnowsWhereItIs(Mixer):
+    """The first tokens are weighted more by its initialisation."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.no_grad():
+            self.tokens[0].weight[:, :8] *= 2
+
+
+class MixerOfUnlikeBiases(Mixer):
+    """Tokens get biases that are larger at the end."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.no_grad():
+            self.tokens[2].bias.copy_(torch.linspace(0, 1, 16))
+
+
+class MixerWithPositions(Mixer):
+    """Its tokens are marked by where they are, which no linear layer shows."""
+
+    def forward(self, x):
+        marks = torch.linspace(0, 1, 16)[:, None]
+        return self.readout((self.tokens(self.patches(x).flatten(2)).transpose(1, 2) * marks).mean(1))
+
+
+class ChannelsLast(nn.Module):
+    """A block of ConvNeXt (Liu et al., CVPR 2022): between convolutions the channels of a pixel stand together."""
+
+    def __init__(self, flat=False):
+        super().__init__()
+        self.patches, self.deep = nn.Conv2d(1, 8, 2, 2), nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.point = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8))
+        self.flat, self.readout = flat, nn.Linear(512 if flat else 8, 1)
+
+    def forward(self, x):
+        x = self.patches(x)
+        x = self.point(self.deep(x).permute(0, 2, 3, 1)) + x.permute(0, 2, 3, 1)
+        return self.readout(x.flatten(1) if self.flat else x.mean((1, 2)))
+
+
+def perceptron(*hidden):
+    """An MLP, whose hidden layers may be as wide as the image has pixels, or as a smaller image."""
+    sizes = [256, *hidden]
+    layers = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(sizes[-1], 1))
+
+
+class LeftHanded(nn.Module):
+    """An MLP whose initialisation weighs the left half of the image more."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = perceptron(64)
+        with torch.no_grad():
+            self.layers[1].weight.view(64, 16, 16)[..., :8] *= 1.3
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: perceptron(64), spatial.SQUARE),
+        (lambda: perceptron(256, 64), spatial.SQUARE),
+        (lambda: perceptron(100, 100), spatial.SQUARE),
+        (LeftHanded, ("", "v")),
+        (Mixer, spatial.SQUARE),
+        (lambda: Mixer(hidden=16), spatial.SQUARE),
+        (lambda: Mixer(pool=False), spatial.SQUARE),
+        (MixerThatKnowsWhereItIs, ("", "h")),
+        (MixerOfUnlikeBiases, ("",)),
+        (MixerWithPositions, ("",)),
+        (ChannelsLast, spatial.SQUARE),
+        (lambda: ChannelsLast(flat=True), spatial.SQUARE),
+    ],
+)
+def test_networks_without_or_beside_convolutions_keep_what_they_have(make, expected):
+    assert spatial.verified(make, (1, 16, 16)) == expected
+
+
+def test_what_is_found_in_a_mixer_saves_networks():
+    """Averaging over the symmetries is right (the truth has them) and brings few networks closer to it."""
+    settings = {"method": "gradient", "at": "zero", "progress": False}
+    truth = nads.estimate(Mixer, (1, 16, 16), networks=600, seed=9, symmetry="none", **settings).covariance()
+    found, plain = (
+        nads.estimate(Mixer, (1, 16, 16), networks=16, symmetry=symmetry, **settings) for symmetry in ("auto", "none")
+    )
+    assert found.settings["symmetry"] == list(spatial.SQUARE)
+    apart = [float((n.covariance() - truth).norm() / truth.norm()) for n in (found, plain)]
+    assert apart[0] < 0.75 * apart[1]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from anisotropy.models.architectures import build
 from anisotropy.nads import readouts
-from anisotropy.nads.symmetry import probing
+from anisotropy.nads.symmetry import grids, probing
 
 SQUARE = ("", "h", "v", "hv", "t", "th", "tv", "thv")
 """The eight symmetries of the square, a group under composition."""
@@ -102,9 +102,10 @@ def verified(
 
     Three things are tested for every symmetry g. (1) That the network with its filters transformed by g answers to g(x)
     as the network itself answers to x, in the features before the read-out and in its output, for dark and for bright
-    x: convolution kernels are transformed, and the inputs of a linear layer that reads a flattened feature map are
-    permuted. (2) That the initialisation does not tell the weights apart that g exchanges, in kernels and in these
-    linear layers: mean and mean square at each position, and in kernels the correlations between positions, agree over
+    x: convolution kernels are transformed, and permuted are the inputs of a linear layer that reads a flattened feature
+    map, and what reads or writes the tokens of a mixer (`grids`). (2) That the initialisation does not tell the weights
+    apart that g exchanges, in kernels and in these linear layers: mean and mean square at each position, and in kernels
+    the correlations between positions, agree over
     `draws` networks within sampling error. (3) That responses to dipoles at two neighbouring pixels are as strong, and
     as alike, as at the pixels that g takes them to, whatever the reason. A network that this test cannot understand
     fails it, and keeps the identity only.
@@ -131,13 +132,17 @@ def _verified(make: Callable[[], nn.Module], shape, seed: int, step: float, draw
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(2, *shape, generator=generator)
     network = build(make, seed)
-    maps, readout = _flattened_maps(network, x), readouts.find(network, x[0])
-    good = list(GENERATORS if shape[1] == shape[2] else GENERATORS[1:])
-    for index in range(SEVERAL):
-        for bright in (1.0, step) if index == 0 else (step if index % 2 else 1.0,):
-            if good:
-                good = _commuting(build(make, seed, index), readout, maps, bright * x, good)
-        good = [g for g in good if g != "hv" or not {"h", "v"} <= set(good)]
+    readout = readouts.find(network, x[0])
+    ways = [grids.of_linear_layers(network, x, last) for last in (False, True)]
+    for layers in ways if ways[0] != ways[1] else ways[:1]:
+        good = list(GENERATORS if shape[1] == shape[2] else GENERATORS[1:])
+        for index in range(SEVERAL):
+            for bright in (1.0, step) if index == 0 else (step if index % 2 else 1.0,):
+                if good:
+                    good = _commuting(build(make, seed, index), readout, layers, bright * x, good)
+            good = [g for g in good if g != "hv" or not {"h", "v"} <= set(good)]
+        if good:
+            break
     if not good:
         return good
     draws = draws or (MANY if sum(w.numel() for w in network.parameters()) < SMALL else probing.NETWORKS)
@@ -145,8 +150,9 @@ def _verified(make: Callable[[], nn.Module], shape, seed: int, step: float, draw
     changes: list[Tensor] = []
     for index in range(draws):
         network = build(make, seed, index)
-        for name, filters in _filters(network, maps):
-            weights.setdefault(name, []).append(filters[: SAMPLES // draws].double())
+        for name, filters in _filters(network, layers):
+            most = min(SAMPLES, SAMPLES * SMALL_FILTER // filters[0].numel()) // draws
+            weights.setdefault(name, []).append(filters[: max(1, most)].double())
         changes.append(_changes(network, readout, shape, step, good, generator))
     found = torch.stack([some for some in changes if len(some)])  # (networks, symmetries, 2)
     if len(found) < draws / 2:
@@ -155,12 +161,14 @@ def _verified(make: Callable[[], nn.Module], shape, seed: int, step: float, draw
     return _exchangeable({name: torch.cat(some) for name, some in weights.items()}, good)
 
 
-def _commuting(network: nn.Module, readout: str | None, maps: dict, x: Tensor, symmetries: list[str]) -> list[str]:
+def _commuting(
+    network: nn.Module, readout: str | None, layers: dict[str, grids.Grids], x: Tensor, symmetries: list[str]
+) -> list[str]:
     """Symmetries for which filters that are transformed undo what is done to two images."""
     before = probing.features(network, readout, x)
     found = []
     for symmetry in symmetries:
-        moved = _moved(network, maps, symmetry)
+        moved = _moved(network, layers, symmetry)
         if moved is None:
             continue
         try:
@@ -168,14 +176,14 @@ def _commuting(network: nn.Module, readout: str | None, maps: dict, x: Tensor, s
         except RuntimeError:  # an operation that the transformed network cannot do
             continue
         expected = list(before)
-        if readout in maps:
-            expected[0] = before[0][:, permutation(maps[readout], symmetry)]
+        if readout in layers and (grid := layers[readout].read):
+            expected[0] = _turned(before[0], grid, symmetry)
         if probing.agree(expected, after):
             found.append(symmetry)
     return found
 
 
-def _moved(network: nn.Module, maps: dict[str, tuple[int, int, int]], symmetry: str) -> nn.Module | None:
+def _moved(network: nn.Module, found: dict[str, grids.Grids], symmetry: str) -> nn.Module | None:
     """The network with its filters transformed; None where a kernel or a stride that is not square cannot be."""
     moved = copy.deepcopy(network)
     for name, module in moved.named_modules():
@@ -185,32 +193,19 @@ def _moved(network: nn.Module, maps: dict[str, tuple[int, int, int]], symmetry: 
                 if "t" in symmetry and any(len(set(s)) > 1 for s in shapes):
                     return None
                 module.weight.copy_(act(module.weight.clone(), symmetry))
-            elif name in maps:
-                module.weight.copy_(module.weight.clone()[:, permutation(maps[name], symmetry)])
+            elif name in found:
+                if grid := found[name].read:
+                    module.weight.copy_(_turned(module.weight, grid, symmetry))
+                if grid := found[name].written:
+                    module.weight.copy_(_turned(module.weight.T, grid, symmetry).T)
+                    if module.bias is not None:
+                        module.bias.copy_(_turned(module.bias[None], grid, symmetry)[0])
     return moved
 
 
-def _flattened_maps(network: nn.Module, x: Tensor) -> dict[str, tuple[int, int, int]]:
-    """Linear layers that read a flattened feature map, with the map's shape.
-
-    The map is the last 4-D tensor that a layer made, or what a function made of it that kept its channels and the
-    ratio of its sides, as pooling does. A wrong guess fails the test of the transformed network.
-    """
-    maps: dict[str, tuple[int, int, int]] = {}
-    last: list[tuple[int, ...]] = [tuple(x.shape[1:])]
-
-    def note(name: str, module: nn.Module, inputs, output) -> None:
-        if isinstance(module, nn.Linear):
-            channels, height, width = last[0]
-            shrunk = (module.in_features / (channels * height * width)) ** 0.5
-            height, width = round(height * shrunk), round(width * shrunk)
-            if height * width > 1 and channels * height * width == module.in_features:
-                maps.setdefault(name, (channels, height, width))
-        elif isinstance(output, Tensor) and output.dim() == 4:
-            last[0] = tuple(output.shape[1:])
-
-    probing.observed(network, x, note)
-    return maps
+def _turned(rows: Tensor, grid: grids.Grid, symmetry: str) -> Tensor:
+    """Rows (n, C H W) of numbers on a grid after a symmetry of it."""
+    return grid.rows(act(grid.pictures(rows), symmetry)).clone()
 
 
 def _changes(network, readout: str | None, shape, step: float, symmetries: list[str], generator) -> Tensor:
@@ -235,17 +230,23 @@ def _changes(network, readout: str | None, shape, step: float, symmetries: list[
     return numbers[1:] - numbers[:1]
 
 
-SAMPLES, PAIRS = 65_536, 1024
-"""Filters of a layer that are looked at, over all networks: one weight at a time, and pairs of weights."""
+SAMPLES, PAIRS, SMALL_FILTER = 65_536, 1024, 49
+"""Filters of a layer that are looked at, over all networks: one weight at a time, and pairs of weights. Of filters of
+more weights than the third, as an MLP's first layer has, as many fewer are taken, and no pairs."""
 
 
-def _filters(network: nn.Module, maps: dict[str, tuple[int, int, int]]):
-    """Names and filters (n, h, w): kernels, and of the layers in `maps` the weights of one output and channel."""
+def _filters(network: nn.Module, layers: dict[str, grids.Grids]):
+    """Names and filters (n, h, w): kernels, and of linear layers on grids the weights of one output and channel."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
             yield name, module.weight.detach().flatten(0, 1)
-        elif name in maps:
-            yield name, module.weight.detach().view(-1, *maps[name][1:])
+        elif name in layers:
+            if grid := layers[name].read:
+                yield f"{name}, read", grid.pictures(module.weight.detach()).flatten(0, 1)
+            if grid := layers[name].written:
+                yield f"{name}, written", grid.pictures(module.weight.detach().T).flatten(0, 1)
+                if module.bias is not None:
+                    yield f"{name}, bias", grid.pictures(module.bias.detach()[None])[0]
 
 
 def _exchangeable(weights: dict[str, Tensor], symmetries: list[str]) -> list[str]:
@@ -256,7 +257,7 @@ def _exchangeable(weights: dict[str, Tensor], symmetries: list[str]) -> list[str
     good = list(symmetries)
     for filters in weights.values():
         flat = filters.flatten(1)
-        few = flat[:: -(-len(flat) // PAIRS)] if flat.shape[1] <= 49 else flat[:0]
+        few = flat[:: -(-len(flat) // PAIRS)] if flat.shape[1] <= SMALL_FILTER else flat[:0]
         products = (few[:, :, None] * few[:, None, :]).flatten(1)
         for symmetry in list(good):
             if "t" in symmetry and filters.shape[-1] != filters.shape[-2]:
