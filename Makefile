@@ -8,12 +8,15 @@ JOBS ?= 1
 NADS ?=
 SWEEP ?=
 HOURS ?= 1
+MINUTES ?= 5
+ROW ?=
+SEED ?=
 CIFAR ?= data/cifar10
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup reproduce report test campaign record benchmark lint lab clean
+.PHONY: help setup reproduce report test campaign record audit benchmark lint lab clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +46,9 @@ campaign: $(READY)  ## rows of the record in the background, from a clean copy o
 
 record: $(READY)  ## add finished rows to results/, which is committed
 	$(BIN)/python -m anisotropy record
+
+audit: $(READY)  ## compute lines of the record again, drawn at random: MINUTES=5 ONLY=vgg11 ROW=key SEED=1
+	$(BIN)/python -m anisotropy audit --minutes $(MINUTES) --only '$(ONLY)' --row '$(ROW)' --cifar $(CIFAR) $(if $(SEED),--seed $(SEED))
 
 benchmark: $(READY)  ## what it costs, against the naive way: benchmarks/results/README.md; about 35 minutes
 	$(BIN)/python benchmarks/run.py

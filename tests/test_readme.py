@@ -113,6 +113,9 @@ def _python(words: list[str]) -> None:
         _reproduce(words[3:])
     elif words[:3] == ["-m", "anisotropy", "report"]:
         _report(words[3:])
+    elif words[:2] == ["-m", "anisotropy"]:  # what works for hours: its options are those of its help
+        shown = run("-m", "anisotropy", words[2], "--help")
+        assert all(word in shown for word in words[3:] if word.startswith("--"))
     elif words[:2] in (["-m", "venv"], ["-m", "pip"]):
         recipe = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv").replace(" --quiet", "")
         assert " ".join(words) in recipe, "not what `make setup` does"

@@ -7,6 +7,7 @@ COMMANDS = {
     "reproduce": ("cli.reproduce", "run the notebooks"),
     "report": ("cli.report", "write the report, one HTML file"),
     "record": ("results.record", "check the committed results, or add to them"),
+    "audit": ("experiments.audit", "compute lines of the record again, drawn at random"),
     "campaign": ("experiments.campaign", "compute what the record is to hold, in the background"),
 }
 

@@ -102,8 +102,23 @@ def _made(device: str) -> dict[str, Any]:
     here, machine = commit(), hardware()
     on = machine["cpu"] if device == "cpu" or not machine["gpu"] else machine["gpu"][0]
     found = {"commit": here["hash"], "clean": here["clean"], "device": device, "on": on}
+    found["arithmetic"] = arithmetic() if device == "cpu" else "GPU"
     packages = {name: importlib.metadata.version(name) for name in ("torch", "numpy")}
     return found | {"python": platform.python_version(), **packages}
+
+
+def arithmetic() -> str:
+    """Vector instructions that torch uses: processors of one name can differ in them, and they round differently."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() + (" with bfloat16" if has_bfloat16() else "")
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor has bfloat16 arithmetic, and not only an imitation of it."""
+    import torch
+
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fingerprint(*parts: bytes | memoryview | str) -> str:

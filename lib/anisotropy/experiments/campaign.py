@@ -159,7 +159,7 @@ def _on_images(item: Item, dtype: str, store: str, images: str) -> Iterator[Row]
     make = _factory(item, in_channels=3, num_outputs=10)
     source = cifar.Source("cifar10", images, train=item.images if item.images < 50_000 else None, download=False)
     job = image_sweeps.Job(make, make.spec, source, Recipe.cifar(epochs=item.epochs, dtype=dtype), store, "cpu")
-    basis = nads.load(item.network).rows
+    basis = nads.load(item.network).directions
     for seed in item.seeds:
         made = {
             "original": [arms.clean()],
@@ -236,7 +236,8 @@ def work(todo: list[Row], workers: int, hours: float) -> int:
     def stop(*_: Any) -> None:
         raise TimeOver
 
-    signal.signal(signal.SIGALRM, stop)
+    for number in (signal.SIGALRM, signal.SIGTERM):
+        signal.signal(number, stop)
     signal.setitimer(signal.ITIMER_REAL, hours * 3600)
     done = 0
     try:

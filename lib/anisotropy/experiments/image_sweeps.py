@@ -69,6 +69,14 @@ class Job:
         """Train and measure the networks of some units, one after the other."""
         return [self._one(unit) for unit in units]
 
+    def first_steps(self, unit: Unit) -> list[float | None]:
+        """Return the losses of the steps `loop.EARLY` of a unit."""
+        arm, seed = unit
+        with resumable.one_thread(self.device):
+            data = _to(self.device, prepare(arm, self.source).train)
+            network, order = architectures.build(self.factory, seed), torch.Generator().manual_seed(seed)
+            return loop.train(network, *data, self.recipe, generator=order, at_most=max(loop.EARLY)).early
+
     def _one(self, unit: Unit) -> dict:
         arm, seed = unit
         start = resumable.clock(self.device)

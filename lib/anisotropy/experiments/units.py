@@ -117,6 +117,15 @@ class Job:
             for outcome in outcomes
         ]
 
+    def first_steps(self, unit: Unit) -> list[float | None]:
+        """Return the losses of the steps `loop.EARLY` of a unit: seconds of work, where the whole takes hours."""
+        _, *key = unit
+        with resumable.one_thread(self.device):
+            network = architectures.build(self.factory, seed_of("network", *key))
+            order = torch.Generator().manual_seed(seed_of("order", *key))
+            data = self.sample("train", *key, self.train_samples)
+            return loop.train(network, *data, self.recipe, generator=order, at_most=max(loop.EARLY)).early
+
     def _checkpoint(self, unit: Unit) -> Path:
         return stores.Store(self.store).checkpoint(stores.digest(self.fields(unit)))
 

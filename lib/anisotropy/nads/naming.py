@@ -65,11 +65,11 @@ def content(direction: torch.Tensor) -> str:
 
 
 def basis(rows: torch.Tensor) -> dict[str, Any]:
-    """Name a basis (K, D): {"nads", "made"} for NADs that the package carries, else {"hash"} of its float32 numbers."""
+    """Name a basis (K, C, H, W): {"nads", "made"} where the package carries it, else {"hash"} of its numbers."""
     digest = _digest(rows)
-    for network in loading.available() if rows.shape[-1] == 1024 else ():
+    for network in loading.available() if rows.shape[1:].numel() == 1024 else ():
         found = loading.load(network)
-        if _digest(found.rows) == digest:
+        if _digest(found.directions) == digest:
             return {"nads": network, "made": made(found)}
     return {"hash": digest}
 

@@ -73,7 +73,7 @@ def line(fields: dict[str, Any], result: dict[str, Any], made: dict[str, Any]) -
         result: as a job's `compute` gives it.
         made: see `provenance.made`.
     """
-    return {"key": stores.digest(fields), **_flat(fields), **result, **_flat({"made": made})}
+    return {"key": stores.digest(fields), **_flat(fields), **result, **made_columns(made)}
 
 
 def fields_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +97,8 @@ def read(path: Path) -> Read:
     for number, text in enumerate(content.splitlines(), 1):
         try:
             row = json.loads(text)
+            if not isinstance(row, dict):
+                raise TypeError(f"expected a mapping, got {type(row).__name__}")
             if "withdrawn" in row:
                 found.withdrawn[row["withdrawn"]] = row["reason"]
                 continue
@@ -136,14 +138,24 @@ def _read_once(path: Path, changed: int) -> Read:
     return read(path)
 
 
+def same_arithmetic(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two lines were made where every step rounds alike: same processor, instructions, torch and NumPy."""
+    names = ("made.on", "made.arithmetic", "made.device", "made.torch", "made.numpy")
+    return all(one.get(name) == other.get(name) for name in names)
+
+
+def made_columns(made: dict[str, Any]) -> dict[str, Any]:
+    """What made a result, see `provenance.made`, as columns of a line."""
+    return _flat({"made": made})
+
+
 def disagreement(one: dict[str, Any], other: dict[str, Any]) -> str:
     """In which column two lines of one identity differ by more than they may, in words; "" where they agree.
 
     On the same processor with the same versions every number must be the same to rounding. Elsewhere accuracies may
     differ by `ACCURACY`.
     """
-    same = all(one.get(f"made.{name}") == other.get(f"made.{name}") for name in ("on", "torch", "numpy", "device"))
-    if not same:
+    if not same_arithmetic(one, other):
         values = [(one.get(name), other.get(name)) for name in ("test_accuracy", "train_accuracy")]
         for name, (a, b) in zip(("test_accuracy", "train_accuracy"), values, strict=True):
             if a is not None and b is not None and not abs(a - b) <= ACCURACY:

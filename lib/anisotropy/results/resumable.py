@@ -158,5 +158,5 @@ def plain(value):
 
 
 def losses(outcome: Any) -> dict:
-    """Return the training losses that a result keeps: the mean of each epoch, those of the steps `training.EARLY`."""
+    """Return the training losses that a result keeps: the mean of each epoch, those of the steps `loop.EARLY`."""
     return {"history": [plain(loss) for loss in outcome.history], "early": [plain(loss) for loss in outcome.early]}

@@ -60,6 +60,7 @@ def train(
     test_inputs: torch.Tensor | None = None,
     test_labels: torch.Tensor | None = None,
     checkpoint: Path | None = None,
+    at_most: int | None = None,
 ) -> Outcome:
     """Train a network in place with stochastic gradient descent on the cross entropy, and measure it.
 
@@ -73,6 +74,7 @@ def train(
         test_labels: (n',).
         checkpoint: file from which a run that was cut off goes on, and to which its state is written after an epoch,
             at most once a minute; it stays until the caller deletes it. None for neither.
+        at_most: steps of the recipe that are taken; then nothing is measured, and accuracies and losses are NaN.
 
     Returns:
         Accuracy and loss on both sets, history, steps until the loss was small, and whether training diverged.
@@ -122,6 +124,10 @@ def train(
                 optimiser.step()
                 losses[number] = loss.detach()
                 step += 1
+                if step == at_most:
+                    taken = number + 1
+                    watch.end_of_epoch(losses[:taken].tolist(), [len(batch) for batch in batches[:taken]])
+                    return watch.outcome(math.nan, math.nan, math.nan, math.nan)
             if watch.end_of_epoch(losses.tolist(), [len(batch) for batch in batches]):
                 break
             state.save(epoch + 1)

@@ -1,0 +1,269 @@
+"""The audit: lines of the record, drawn at random, are computed again here, and the record stands or does not.
+
+`python -m anisotropy audit --minutes 5` draws lines until their cost, as recorded, fills the time, a kind of line at a
+time (figure's network and precision), so that every kind is reached. A training that costs too much is compared by the
+losses of its first 30 steps, which is said and counted apart. `--row KEY` computes one line whole, whatever it costs.
+"""
+
+import argparse
+import math
+import os
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from anisotropy import nads
+from anisotropy._util import checks, paths, provenance
+from anisotropy.experiments import image_sweeps, units
+from anisotropy.images import arms, cifar
+from anisotropy.models import architectures
+from anisotropy.nads import naming
+from anisotropy.results import engines, record, resumable, stores
+from anisotropy.training import loop
+from anisotropy.training.recipes import Recipe
+
+AGREES, DIFFERS, IMPOSSIBLE = "agrees", "differs", "not auditable here"
+
+WHOLE, EARLY = "whole", "first steps"
+
+WHOLE_SETS = {"cifar10": {"train": 50_000, "test": 10_000}, "digits": {"train": 1297, "test": 500}}
+"""Images of each set; a line with as many is not one of a subset."""
+
+STARTING = 4.0
+"""Seconds that a worker and the data of a line take, besides what the line's own seconds say."""
+
+ELSEWHERE = {"float32": (1e-3, 0.02, 0.1), "float64": (1e-3, 0.02, 0.1), "bfloat16": (0.01, 0.05, 0.2)}
+"""Largest relative difference of the losses at steps 1, 10 and 30 on another processor, where rounding makes another
+path; post hoc, and wide. Smaller changes than these, and than `record.ACCURACY`, go unseen there."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A line to be computed again, whole or by its first steps.
+
+    Attributes:
+        row: the line.
+        part: `WHOLE` or `EARLY`.
+        images: folder of CIFAR-10, for lines on images.
+    """
+
+    row: dict[str, Any]
+    part: str
+    images: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of a line: verdict, and recorded against computed in words."""
+
+    verdict: str
+    text: str
+
+
+def job_of(row: dict[str, Any], store: str, images: str) -> tuple[Any, Any]:
+    """Return the job and the unit of a line, built from its identity alone.
+
+    Args:
+        row: the line.
+        store: folder for a checkpoint, if the training is long.
+        images: folder of CIFAR-10.
+
+    Raises:
+        ValueError: the line cannot be computed again here; the message says why.
+    """
+    fields = record.fields_of(row)
+    architecture = fields["architecture"]
+    if architecture["name"] not in architectures.BUILTIN:
+        raise ValueError(f"{architecture['name']} is no network of the paper: its code is not in the repository")
+    channels, *size = architecture["input_shape"]
+    options = {k: v for k, v in architecture.items() if k not in ("name", "input_shape")}
+    make = architectures.factory(architecture["name"], in_channels=channels, image_size=tuple(size), **options)
+    recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields["recipe"].items()})
+    if recipe.dtype == "bfloat16" and not provenance.has_bfloat16():
+        raise ValueError("this processor has no bfloat16 arithmetic, in which the line was made")
+    if "direction" in fields:
+        vector = naming.made_from(fields["direction"], tuple(fields["shape"]))
+        names = ("epsilon", "sigma", "convention", "train_samples", "test_samples")
+        job: Any = units.Job(make, architecture, recipe, *(fields[name] for name in names), store, "cpu")
+        unit: Any = (0, units.rounded(vector[None])[0], fields["seed"])
+    else:
+        job = image_sweeps.Job(make, architecture, _source(fields["images"], images), recipe, store, "cpu")
+        unit = (_arm(fields["arm"]), fields["seed"])
+    if stores.digest(job.fields(unit)) != row["key"]:
+        raise ValueError("it was made by another version of the code, which numbers its results otherwise")
+    return job, unit
+
+
+def _source(spec: dict[str, Any], images: str) -> cifar.Source:
+    if spec["name"] == "cifar10" and not images:
+        raise ValueError("it needs CIFAR-10, whose folder was not given (--cifar)")
+    whole = WHOLE_SETS[spec["name"]]
+    counts = {split: None if spec[split] == whole[split] else spec[split] for split in whole}
+    return cifar.Source(spec["name"], images or "data/cifar10", download=False, **counts)
+
+
+def _arm(identity: dict[str, Any]) -> arms.Arm:
+    """Return the arm of an identity; of its basis only a name is recorded, so that the package must carry it."""
+    kind, named = identity["kind"], identity.get("basis", {})
+    if kind == "clean":
+        return arms.clean()
+    if "nads" not in named:
+        raise ValueError(f"the basis of its condition {kind!r} is not among the NADs that the package carries")
+    basis = nads.load(named["nads"]).directions
+    if kind == "flipped":
+        return arms.flipped(basis)
+    if kind == "signed":
+        return arms.signed(basis, seed=identity["seed"])
+    if kind == "poisoned":
+        return arms.poisoned(basis, identity["index"], identity["epsilon"], label="poisoned")
+    raise ValueError(f"its condition {kind!r} is not one that is computed again")
+
+
+def drawn(
+    lines: list[dict[str, Any]], seconds: float, *, generator: np.random.Generator, images: str = ""
+) -> list[Draw]:
+    """Draw lines until their cost fills the time, from each kind in turn, so that every kind is reached.
+
+    Args:
+        lines: of the record.
+        seconds: of processor time.
+        generator: source of randomness.
+        images: folder of CIFAR-10, passed on.
+
+    Returns:
+        Draws without repetition; a line that would take more than what is left, or than a fifth of all, is drawn for
+        its first steps.
+    """
+    kinds = defaultdict(list)
+    for row in lines:
+        kinds[row.get("figure"), row["architecture.name"], row["recipe.dtype"], "images.name" in row].append(row)
+    for group in kinds.values():
+        generator.shuffle(group)
+    left, draws = seconds, []
+    while left > 0 and any(kinds.values()):
+        for group in (g for g in kinds.values() if g):
+            row = group.pop()
+            cost = row["seconds"] + STARTING
+            part = WHOLE if cost <= min(left, max(seconds / 5, 60.0)) else EARLY
+            left -= cost if part == WHOLE else _cost_of_first_steps(row)
+            draws.append(Draw(row, part, images))
+            if left <= 0:
+                break
+    return draws
+
+
+def _cost_of_first_steps(row: dict[str, Any]) -> float:
+    """Seconds of the first 30 steps of a training, if all of its time were steps."""
+    samples = row.get("train_samples") or row.get("images.train") or 50_000
+    steps = row["recipe.epochs"] * math.ceil(samples / row["recipe.batch_size"])
+    return STARTING + row["seconds"] * max(loop.EARLY) / max(steps, max(loop.EARLY))
+
+
+def compute(draw: Draw) -> Finding:
+    """Compute a line again and compare."""
+    row = draw.row
+    try:
+        job, unit = job_of(row, os.devnull, draw.images)
+    except (ValueError, FileNotFoundError) as error:
+        return Finding(IMPOSSIBLE, str(error))
+    made = record.made_columns(provenance.made("cpu"))
+    if draw.part == WHOLE:
+        (outcome,) = job.compute([unit])
+        again = row | outcome | made
+        if difference := record.disagreement(row, again):
+            return Finding(DIFFERS, difference)
+        if not record.same_arithmetic(row, made) and (difference := _far(row, again["early"])):
+            return Finding(DIFFERS, difference)
+        shown = f"test accuracy {row['test_accuracy']:.4f} recorded, {again['test_accuracy']:.4f} computed"
+        return Finding(AGREES, f"{shown}, {_tolerance(row, made, record.ACCURACY)}")
+    with resumable.one_thread("cpu"):
+        early = job.first_steps(unit)
+    exact = record.same_arithmetic(row, made)
+    difference = record.disagreement({"early": row["early"]}, {"early": early}) if exact else _far(row, early)
+    if difference:
+        return Finding(DIFFERS, difference)
+    return Finding(AGREES, f"losses {_losses(row['early'])} recorded, {_losses(early)} computed")
+
+
+def _far(row: dict[str, Any], early: list[float | None]) -> str:
+    for step, old, new, most in zip(loop.EARLY, row["early"], early, ELSEWHERE[row["recipe.dtype"]], strict=True):
+        if old is not None and not (new is not None and math.isclose(old, new, rel_tol=most)):
+            return f"loss at step {step}: {old} recorded, {new} computed, more than {most:.1%} apart"
+    return ""
+
+
+def _tolerance(row: dict[str, Any], made: dict[str, Any], elsewhere: float) -> str:
+    same = record.same_arithmetic(row, made)
+    return "equal to rounding" if same else f"from another processor or version, within {elsewhere}"
+
+
+def _losses(early: list[float | None]) -> str:
+    return ", ".join("none" if loss is None else f"{loss:.6f}" for loss in early)
+
+
+def label(row: dict[str, Any]) -> str:
+    """What a line is, in words."""
+    width = row.get("architecture.width", 1.0)
+    what = row["architecture.name"] + ("" if width == 1 else f" x {width}")
+    if "images.name" in row:
+        return f"{what}, {row['images.name']}, {row['arm.kind']}, seed {row['seed']}"
+    names = ("ky", "kx", "phase", "network", "index", "hash")
+    where = " ".join(str(row[f"direction.{name}"]) for name in names if f"direction.{name}" in row)
+    return f"{what}, {row['direction.kind']} {where}, seed {row['seed']}, {row['recipe.dtype']}"
+
+
+def run(draws: list[Draw], workers: int) -> int:
+    """Compute draws in worker processes, print each, and return how many differ."""
+    verdicts = defaultdict(int)
+    for number, finding in engines.run(f"local:{workers}", compute, draws):
+        draw = draws[number]
+        if isinstance(finding, engines.Failure):
+            finding = Finding(DIFFERS, f"it cannot be computed any more: {finding.traceback.strip().splitlines()[-1]}")
+        verdicts[finding.verdict, draw.part] += 1
+        name = f"{draw.row['key'][:12]} {label(draw.row)} ({draw.part})"
+        print(f"{finding.verdict:18s} {name}: {finding.text}", flush=True)
+    whole, early = (verdicts[AGREES, part] + verdicts[DIFFERS, part] for part in (WHOLE, EARLY))
+    impossible, wrong = (sum(n for (v, _), n in verdicts.items() if v == verdict) for verdict in (IMPOSSIBLE, DIFFERS))
+    text = f"of {whole} results computed whole, {verdicts[AGREES, WHOLE]} agree"
+    text += f"; of {early} by their first steps, {verdicts[AGREES, EARLY]}" if early else ""
+    print(text + (f"; {impossible} not auditable here" if impossible else ""))
+    return wrong
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw lines of the record, compute them again, and say whether the record stands."""
+    parser = argparse.ArgumentParser(prog="python -m anisotropy audit", description=main.__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of the clock, about (default 5)")
+    parser.add_argument("--only", default="", help="lines whose description contains this, such as 'vgg11'")
+    parser.add_argument("--row", default="", help="one line, by the beginning of its key, computed whole")
+    parser.add_argument("--seed", type=int, default=None, help="of the draw; printed, so that it can be repeated")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--cifar", default="data/cifar10", help="folder of CIFAR-10, for lines on images")
+    chosen = parser.parse_args(arguments)
+    if not chosen.minutes > 0 or chosen.workers < 1:
+        parser.error(f"expected --minutes and --workers above 0, got {chosen.minutes} and {chosen.workers}")
+    read = {name: record.read(record.folder() / f"{name}.jsonl") for name in ("directions", "images")
+            if name in record.experiments()}  # fmt: skip
+    problems = [problem for found in read.values() for problem in found.problems]
+    lines = [row for found in read.values() for row in found.rows.values()]
+    lines = [row for row in lines if chosen.only in label(row) and row["key"].startswith(chosen.row)]
+    if not lines:
+        print("no line of the record answers to this", file=sys.stderr)
+        return 1
+    images = str(paths.resolve(chosen.cifar)) if paths.resolve(chosen.cifar).is_dir() else ""
+    seed = chosen.seed if chosen.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
+    checks.whole(seed, "--seed", 0)
+    if chosen.row:
+        draws = [Draw(row, WHOLE, images) for row in lines]
+    else:
+        seconds = 60 * chosen.minutes * chosen.workers
+        draws = drawn(lines, seconds, generator=np.random.default_rng(seed), images=images)
+        print(f"{len(draws)} of {len(lines)} lines drawn with --seed {seed}")
+    torch.set_num_threads(1)
+    wrong = run(draws, chosen.workers)
+    print("\n".join(problems))
+    return 1 if wrong or problems else 0
