@@ -9,6 +9,7 @@ COMMANDS = {
     "record": ("results.record", "check the committed results, or add to them"),
     "audit": ("experiments.audit", "compute lines of the record again, drawn at random"),
     "campaign": ("experiments.campaign", "compute what the record is to hold, in the background"),
+    "discrimination": ("paper.discrimination", "measure what foretells the published Fig. 1, for the record"),
 }
 
 
@@ -16,7 +17,7 @@ def main() -> int:
     """Hand the rest of the command line on to the command that its first word names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
-        shown = "\n".join(f"  {command:10s} {what}" for command, (_, what) in COMMANDS.items())
+        shown = "\n".join(f"  {command:14s} {what}" for command, (_, what) in COMMANDS.items())
         asked = name in ("-h", "--help")
         print(f"usage: python -m anisotropy COMMAND [--help]\n{shown}", file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2

@@ -5,7 +5,8 @@
 `estimate` measures them; `load` opens measured ones: the paper's five networks by name, or a file that `Nads.save`
 wrote; `load_published` opens the authors' files. How they are measured: `responses` of random networks to dipoles,
 `readouts` averaged over, `covariances` added up by `running`, with what `symmetry` finds in the architecture. `compare`
-says how close two estimates are. May import the rooms above: `directions`, `models`.
+says how close two estimates are. `energies` are the responses along given directions, without a covariance. May import
+the rooms above: `directions`, `models`.
 """
 
 from anisotropy.nads.estimation import estimate

@@ -23,7 +23,7 @@ from anisotropy.results import stores
 
 OUTCOME = (
     "test_accuracy", "train_accuracy", "test_loss", "train_loss", "probe_accuracy", "steps_to_threshold", "diverged",
-    "history", "early", "seconds",
+    "history", "early", "seconds", "area", "low", "high", "least", "most", "right",
 )  # fmt: skip
 """Columns that are results; what is neither one of these nor `key` nor under `made.` is identity."""
 
@@ -106,8 +106,9 @@ def read(path: Path) -> Read:
                 raise ValueError(
                     "its identity does not belong to its key; it was altered, or two columns were mixed up"
                 )
-            if not 0 <= row["test_accuracy"] <= 1:
-                raise ValueError(f"expected a test_accuracy between 0 and 1, got {row['test_accuracy']}")
+            measured = "area" if "area" in row else "test_accuracy"  # of a prediction, or of a training
+            if not 0 <= row[measured] <= 1:
+                raise ValueError(f"expected {measured} between 0 and 1, got {row[measured]}")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             found.problems.append(f"{path.name}, line {number}: {type(error).__name__}: {error}")
             continue
@@ -152,12 +153,12 @@ def made_columns(made: dict[str, Any]) -> dict[str, Any]:
 def disagreement(one: dict[str, Any], other: dict[str, Any]) -> str:
     """In which column two lines of one identity differ by more than they may, in words; "" where they agree.
 
-    On the same processor with the same versions every number must be the same to rounding. Elsewhere accuracies may
-    differ by `ACCURACY`.
+    On the same processor with the same versions every number must be the same to rounding. Elsewhere accuracies
+    and areas may differ by `ACCURACY`.
     """
     if not same_arithmetic(one, other):
-        values = [(one.get(name), other.get(name)) for name in ("test_accuracy", "train_accuracy")]
-        for name, (a, b) in zip(("test_accuracy", "train_accuracy"), values, strict=True):
+        for name in ("test_accuracy", "train_accuracy", "area"):
+            a, b = one.get(name), other.get(name)
             if a is not None and b is not None and not abs(a - b) <= ACCURACY:
                 return f"{name} {a} and {b}, more than {ACCURACY} apart"
         return ""
