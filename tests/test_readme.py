@@ -77,7 +77,7 @@ def test_command(command, monkeypatch):
         assert words[3] in looked_for
     elif words[0] == "rsync":  # the options and the store; there is no other machine here
         assert words[1:3] == ["--archive", "--ignore-existing"]
-        stores = {presets.defaults(name).get("store") for name in declarations.available()}
+        stores = {presets.load(name).get("store") for name in declarations.available()}
         assert words[-1].rstrip("/") in stores
     else:
         pytest.fail(f"the README says `{command}`: add how to check it")

@@ -15,15 +15,13 @@ names = ["lenet"]
 """
 
 
-def write(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS, after=(), together=()) -> Path:
-    """A notebook with a tagged parameters cell and the given code cells."""
+def write(folder: Path, name: str, *cells: str, parameters: str = PARAMETERS, **metadata) -> Path:
+    """A notebook with a tagged parameters cell, the given code cells, and metadata of ours, such as `bounds`."""
     tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
     notebook = new_notebook(cells=[tagged, *map(new_code_cell, cells)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    if after:
-        notebook.metadata["anisotropy"] = {"after": list(after)}
-    if together:
-        notebook.metadata["anisotropy"] = {"together": together}
+    if metadata:
+        notebook.metadata["anisotropy"] = metadata
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.ipynb"
     nbformat.write(notebook, path)

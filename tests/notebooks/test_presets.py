@@ -1,13 +1,15 @@
 """Parameters: what is declared is what can be given, in its type, once; everything else is refused with its place."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import throwaway
 import yaml
 from anisotropy._util import paths
-from anisotropy.notebooks import declarations, presets, records
+from anisotropy.cli import reproduce
+from anisotropy.notebooks import declarations, presets
 from anisotropy.notebooks.presets import ParameterError
 
 DEFAULTS = {
@@ -20,17 +22,19 @@ DEFAULTS = {
     "names": ["lenet"],
 }
 
+BOUNDS = {"seed": "0..", "count": "1..64"}
+
 
 @pytest.fixture
 def folders(tmp_path):
-    throwaway.write(tmp_path / "notebooks", "01_one", "print(1)")
+    throwaway.write(tmp_path / "notebooks", "01_one", "print(1)", bounds=BOUNDS)
     throwaway.write(tmp_path / "notebooks", "02_two", "print(2)")
     return {"folder": tmp_path / "notebooks", "params": tmp_path / "params"}
 
 
 def test_quick_is_what_the_notebook_declares(folders):
     assert presets.load("01_one", **folders) == DEFAULTS
-    assert presets.defaults("01_one", folders["folder"]) == DEFAULTS
+    assert declarations.declared("01_one", folders["folder"]).defaults == DEFAULTS
     assert declarations.available(folders["folder"]) == ["01_one", "02_two"]
 
 
@@ -45,7 +49,7 @@ def test_preset_file_changes_some_values_and_keeps_types(folders):
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ("ratee: 0.2", "line 2: unknown parameter 'ratee', did you mean 'rate'"),
+        ("ratee: 0.2", "line 2: ratee: unknown parameter, did you mean 'rate'"),
         ("rate: 1e-3", "line 2: rate: expected a number (like 0.1), got '1e-3', which is text here: write 0.001"),
         ("rate: 1e-10", "write 1.0e-10"),
         ("rate: .nan", "line 2: rate: expected a finite number"),
@@ -55,7 +59,15 @@ def test_preset_file_changes_some_values_and_keeps_types(folders):
         ("count: true", "line 2: count: expected an integer"),
         ("exact: 1", "line 2: exact: expected True or False"),
         ("word: 3", "line 2: word: expected text (like 'a'), got 3: put it in quotes, '3'"),
-        ("word: 2020-12-06", "line 2: word: expected a number, text, true, false or a list"),
+        ("word: 2020-12-06", "line 2: word: expected a number, text, true, false or a list of them, got timestamp"),
+        ("word: {a: 1}", "line 2: word: expected a number, text, true, false or a list of them, got map"),
+        ("seed: 010", "line 2: seed: 010 is another number in YAML 1.1, octal or in base 60"),
+        ("count: 12:30:45", "line 2: count: 12:30:45 is another number"),
+        ("rate: 1:30.5", "line 2: rate: 1:30.5 is another number"),
+        ("names: [a, 0o7, 07]", "line 2: names: 07 is another number"),
+        ("seed: -1", "line 2: seed: expected at least 0, got -1"),
+        ("count: 100000", "line 2: count: expected at least 1 and at most 64, got 100000"),
+        ("count: !!int lenet", "line 2: count: 'lenet' is no int"),
         ("names: lenet", "line 2: names: expected a list"),
         ("names: [3]", "line 2: names, element 0: expected text"),
         ("rate: 0.2\nseed: 1\nrate: 0.3", "line 4: 'rate' is given twice (first in line 2)"),
@@ -64,9 +76,10 @@ def test_preset_file_changes_some_values_and_keeps_types(folders):
         ("names: [a", "params/01_one/laptop.yaml, line"),
         ("- rate", "params/01_one/laptop.yaml, line"),
         ("3: 4", "line 2: expected a parameter name, got '3'"),
-        ("word: !!python/object/apply:os.system ['true']", "line 2: could not determine a constructor"),
-        ("names: &a [*a]", "line 2: write the value itself, not *a"),
-        ("<<: {rate: 1}", "line 2: could not determine a constructor"),
+        ("word: !!python/object/apply:os.system ['true']", "line 2: word: expected a number"),
+        ("names: &a [*a]", "line 2: names: write the value itself"),
+        ("names: &a [b]\nrates: *a", "line 3: rates: write the value itself"),
+        ("<<: {rate: 1}", "line 2: expected a parameter name, got '<<'"),
         ("count:", "line 2: count: expected an integer (like 3), got None"),
     ],
 )
@@ -80,13 +93,16 @@ def test_preset_file_at_fault_is_refused_with_its_line(folders, lines, expected)
 
 def test_the_advice_for_1e_3_is_right():
     assert yaml.safe_load("1e-3") == "1e-3"  # the reason for the advice
+    notebook = declarations.Notebook(None, "", DEFAULTS)
     for number in (1e-3, 1e-10, 2.5e-7, 3e20):
-        assert yaml.safe_load(presets._yaml_float(number)) == number
+        with pytest.raises(ParameterError) as error:
+            notebook.checked("rate", str(number), "here:")
+        assert yaml.safe_load(re.search(r"write (\S+)", str(error.value))[1]) == number
 
 
 def test_preset_file_names_its_own_preset(folders):
     throwaway.preset(folders["params"], "01_one", "preset: paper\n")
-    with pytest.raises(ParameterError, match="line 1: expected `preset: laptop`, got `preset: paper`"):
+    with pytest.raises(ParameterError, match="expected `preset: laptop`, got `preset: paper`"):
         presets.load("01_one", "laptop", **folders)
     throwaway.preset(folders["params"], "01_one", "rate: 0.2\n")  # would write into the folder of quick
     with pytest.raises(ParameterError, match="expected `preset: laptop`, got `preset: quick`"):
@@ -113,26 +129,31 @@ def test_no_name_leaves_its_folder(name):
             call()
 
 
+def override(*assignments):
+    notebook = declarations.Notebook(paths.notebooks() / "01_one.ipynb", "", DEFAULTS, bounds={"count": (1, 64)})
+    return presets.override(notebook, DEFAULTS, presets.parse(assignments))
+
+
 def test_override_reads_python_literals_in_the_declared_type():
-    changed = presets.override(
-        DEFAULTS, ["rate=1e-3", "count=5", "word=hello world", "names=['a', 'b']", "exact=False"]
-    )
+    changed = override("rate=1e-3", "count=5", "word=hello world", "names=['a', 'b']", "exact=False", "other=1")
     assert changed == DEFAULTS | {
         "rate": 0.001, "count": 5, "word": "hello world", "names": ["a", "b"], "exact": False
     }  # fmt: skip
     assert DEFAULTS["count"] == 3
-    assert presets.override(DEFAULTS, ["word=a=b"])["word"] == "a=b"
-    assert type(presets.override(DEFAULTS, ["rate=2"])["rate"]) is float
+    assert override("word=a=b")["word"] == "a=b"
+    assert type(override("rate=2")["rate"]) is float
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("ratee=1", "--set ratee: unknown parameter 'ratee', did you mean 'rate'"),
         ("rate", "--set rate: expected name=value"),
         ("=3", "--set =3: expected name=value"),
         ("a-b=3", "expected name=value"),
         ("count=1e-3", "--set count: expected an integer (like 3), got 0.001"),
+        ("count=010", "--set count: expected an integer (like 3), got '010'"),
+        ("count=100000", "--set count: expected at least 1 and at most 64, got 100000"),
+        ("count=0", "--set count: expected at least 1"),
         ("word=1e-3", "--set word: expected text"),
         ("rate=fast", "--set rate: expected a number (like 0.1), got 'fast'"),
         ("rate=1e999", "--set rate: expected a finite number"),
@@ -143,13 +164,13 @@ def test_override_reads_python_literals_in_the_declared_type():
 )
 def test_override_at_fault_is_refused(text, expected):
     with pytest.raises(ParameterError) as error:
-        presets.override(DEFAULTS, [text])
+        override(text)
     assert expected in str(error.value)
 
 
 def test_override_twice_is_refused():
     with pytest.raises(ParameterError, match="--set rate=2: 'rate' is given twice"):
-        presets.override(DEFAULTS, ["rate=1", "rate=2"])
+        override("rate=1", "rate=2")
 
 
 @pytest.mark.parametrize(
@@ -187,11 +208,12 @@ def test_strict_returns_what_the_namespace_holds(folders):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"In": ["", "# Parameters\nratee = 2\n"], "ratee": 2}, "unknown parameter 'ratee', did you mean 'rate'"),
-        ({"In": ["", "# Parameters\nzzz = 2\n"], "zzz": 2}, "unknown parameter 'zzz', known: preset"),
+        ({"In": ["", "# Parameters\nratee = 2\n"], "ratee": 2}, "ratee: unknown parameter, did you mean 'rate'"),
+        ({"In": ["", "# Parameters\nzzz = 2\n"], "zzz": 2}, "zzz: unknown parameter, known: preset"),
         ({"In": [], "rate": "1e-3"}, "parameter rate: expected a number (like 0.1), got '1e-3'"),
         ({"In": [], "count": 2.5}, "parameter count: expected an integer"),
-        ({"ratee": 2}, "unknown parameter 'ratee', did you mean 'rate'"),  # no kernel: an exported script
+        ({"In": [], "count": 65}, "parameter count: expected at least 1 and at most 64, got 65"),
+        ({"ratee": 2}, "ratee: unknown parameter, did you mean 'rate'"),  # no kernel: an exported script
     ],
 )
 def test_strict_refuses_what_papermill_lets_through(folders, change, expected):
@@ -216,30 +238,44 @@ def test_lists_that_go_together_are_equally_long_or_refused(tmp_path):
     with pytest.raises(ParameterError, match="01_one: " + wrong.format(2, 3)):
         presets.strict("01_one", namespace, folder=folders["folder"])
     selected = {"folder": folders["folder"], "params": folders["params"], "output": tmp_path}
-    with pytest.raises(ParameterError, match="01_one: --set names=.'lenet'.: " + wrong.format(1, 2)):
-        records.select("quick", [], ["names=['lenet']"], **selected)
+    with pytest.raises(ParameterError, match="01_one: --set names: " + wrong.format(1, 2)):
+        reproduce.select("quick", [], ["names=['lenet']"], **selected)
     both = ["names=['lenet']", "widths=[2.0]"]
-    assert records.select("quick", [], both, **selected)[0][0].parameters["widths"] == [2.0]
+    assert reproduce.select("quick", [], both, **selected)[0]["01_one"].parameters["widths"] == [2.0]
 
 
-@pytest.mark.parametrize("groups", [[["names", "wids"]], [["names", "preset"]], ["names"], "names", [[["names"]]]])
-def test_lists_that_go_together_must_be_there(tmp_path, groups):
-    throwaway.write(tmp_path, "01_one", parameters=LISTS, together=groups)
-    with pytest.raises(
-        ParameterError, match=r"anisotropy.together to be (a list, got|lists of names .*names, widths, other)"
-    ):
-        declarations.together("01_one", tmp_path)
-
-
-@pytest.mark.parametrize("metadata", [None, [], "together"])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None, [], "together", {"together": [["names", "wids"]]}, {"together": [["names", "preset"]]},
+        {"together": ["names"]}, {"together": [[["names"]]]}, {"bounds": []}, {"bounds": {"widths": "0"}},
+        {"bounds": {"names": "0..1"}}, {"bounds": {"width": "0..1"}}, {"bounds": {"widths": "a.."}},
+        {"bounds": {"widths": [0, 1]}},
+    ],
+)  # fmt: skip
 def test_metadata_of_another_kind_are_refused(tmp_path, metadata):
     path = throwaway.write(tmp_path, "01_one", parameters=LISTS)
     content = json.loads(path.read_text())
     content["metadata"]["anisotropy"] = metadata
     path.write_text(json.dumps(content))
-    for read in (lambda: declarations.together("01_one", tmp_path), lambda: records.after(path)):
-        with pytest.raises(ParameterError, match="to be a list, got"):
-            read()
+    with pytest.raises(ParameterError, match=r"expected metadata anisotropy .*names, widths, other.*, got"):
+        declarations.declared("01_one", tmp_path)
+
+
+@pytest.mark.parametrize(("value", "right"), [([0.0, 2.0], True), ([0.5, -1.0], False), ([2.5], False), ([], True)])
+def test_bounds_of_a_list_are_those_of_its_elements(value, right):
+    notebook = declarations.Notebook(None, "", {"widths": [1.0]}, bounds={"widths": (0, 2)})
+    if right:
+        assert notebook.checked("widths", value, "here:") == value
+    else:
+        with pytest.raises(ParameterError, match="here: widths: expected at least 0 and at most 2, got"):
+            notebook.checked("widths", value, "here:")
+
+
+def test_a_notebook_s_own_values_are_within_its_bounds(tmp_path):
+    throwaway.write(tmp_path, "01_one", bounds={"rate": "1.."})
+    with pytest.raises(ParameterError, match=r"01_one.ipynb, cell 'parameters': rate: expected at least 1, got 0.1"):
+        declarations.declared("01_one", tmp_path)
 
 
 def test_a_notebooks_own_lists_are_compared_too(tmp_path):
@@ -256,6 +292,16 @@ def test_strict_leaves_a_readers_own_names_alone(folders):
 def test_strict_wants_the_parameters_cell_run(folders):
     with pytest.raises(ParameterError, match="parameter 'preset' has no value: run the parameters cell first"):
         presets.strict("01_one", {"In": []}, folder=folders["folder"])
+
+
+@pytest.mark.parametrize(
+    ("notebook", "text"),
+    [("01_fourier_bias", "sigma=-1"), ("00_quickstart", "size=100000"), ("05_poisoning", "seeds=0")],
+)
+def test_the_notebooks_declare_bounds(notebook, text):
+    known = declarations.declared(notebook)
+    with pytest.raises(ParameterError, match="expected at least"):
+        presets.override(known, known.defaults, presets.parse([text]))
 
 
 def test_every_preset_file_of_the_repository_is_accepted():

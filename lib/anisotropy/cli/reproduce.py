@@ -1,7 +1,7 @@
 """Run the notebooks: `python -m anisotropy reproduce [--preset P] [--only NAME ...] [--set name=value ...]`.
 
 Everything that can be wrong about a run is looked for before a kernel starts. A notebook whose inputs are those of its
-last result is skipped. One that fails leaves its executed copy; those that do not come after it go on.
+last result is skipped. One that fails leaves its executed copy, and the others go on.
 """
 
 import argparse
@@ -10,20 +10,25 @@ import os
 import queue
 import re
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
+
+from tqdm import tqdm
 
 from anisotropy._util import files, paths, provenance
-from anisotropy.notebooks import presets, records
+from anisotropy.notebooks import declarations, presets, records
 from anisotropy.notebooks.declarations import ParameterError, nearest
-from anisotropy.notebooks.progress import Display, duration
-from anisotropy.notebooks.records import PlanError, Step
-from anisotropy.notebooks.workers import Worker, lock
+from anisotropy.notebooks.execution import Execution, lock
+from anisotropy.notebooks.records import PlanError, Step, duration
 
 CELL_TIMEOUT = {presets.QUICK: 1800, "laptop": 4 * 3600}  # seconds; other presets: three days
+
+EVERY = 30.0
+"""Seconds between two lines about what is running, where the output is no terminal."""
 
 
 def reproduce(
@@ -40,11 +45,11 @@ def reproduce(
     params: Path | None = None,
     stream: TextIO | None = None,
 ) -> dict[str, str]:
-    """Run notebooks in dependency order and keep their results.
+    """Run notebooks and keep their results.
 
     Args:
         preset: `quick`, or the stem of YAML files in `params/<notebook>/`.
-        only: notebooks to run, with those they come after; all of them where empty.
+        only: notebooks to run; all of them where empty.
         assignments: `name=value` texts that change parameters.
         jobs: notebooks at the same time.
         output: folder for `<preset>/<notebook>/`; if None, `figures/` of the repository, or a folder of its own under
@@ -57,7 +62,7 @@ def reproduce(
         stream: where progress goes, standard output if None.
 
     Returns:
-        dict: for each notebook `done`, `skipped`, `failed` or `not run`.
+        dict: for each notebook `done`, `skipped` or `failed`; with `listed` `would run` instead.
 
     Raises:
         PlanError: an unknown name, a folder at fault, another run on the same folder; nothing was started.
@@ -73,22 +78,26 @@ def reproduce(
         raise PlanError(f"--jobs {jobs}: expected at least 1")
     if cell_timeout is not None and cell_timeout < 1:
         raise PlanError(f"--cell-timeout {cell_timeout}: expected at least 1 second")
-    steps, notes = records.select(preset, list(only), list(assignments), folder=folder, params=params, output=base)
+    steps, notes = select(preset, list(only), list(assignments), folder=folder, params=params, output=base)
     if not output and base != paths.output():
-        notes = [*notes, f"results go to {base}: those of the preset itself stay"]
-    for step in steps:
+        notes.append(f"results go to {base}: those of the preset itself stay")
+    for step in steps.values():
         step.stale = step.stale or ("--force" if force else "")
     if listed:
         _list(steps, notes, preset, params, stream)
-        return {s.name: "would run" if s.stale else "skipped" for s in steps}
-    environment = _environment(base, folder, params, jobs)
-    timeout = cell_timeout or CELL_TIMEOUT.get(preset, 3 * 86400)
+        return {name: "would run" if step.stale else "skipped" for name, step in steps.items()}
+    show = _Display(stream)
+    for note in notes:
+        show.line(note)
     with ExitStack() as locks:
-        for step in steps:
+        for step in steps.values():
             if step.stale:
                 locks.enter_context(lock(step.folder))
                 files.clean(step.folder)  # what a killed run left half-written; under the lock, nobody else writes here
-        return _run(steps, notes, jobs, environment, timeout, stream)
+        timeout = cell_timeout or CELL_TIMEOUT.get(preset, 3 * 86400)
+        outcome = _run(steps, jobs, _environment(base, folder, params, jobs), timeout, show)
+    _summary(steps, outcome, show)
+    return outcome
 
 
 def folder_of(output: Path | None, assignments: Sequence[str]) -> Path:
@@ -97,6 +106,47 @@ def folder_of(output: Path | None, assignments: Sequence[str]) -> Path:
         return Path(output).absolute()
     changed = presets.folder_of(assignments)
     return paths.changed(changed) if changed else paths.output()
+
+
+def select(
+    preset: str, only: list[str], assignments: list[str], *, folder: Path, params: Path, output: Path
+) -> tuple[dict[str, Step], list[str]]:
+    """Steps of a run, with everything that could be wrong about them found before one starts.
+
+    Returns:
+        tuple: the steps by name, and lines about notebooks that are left out.
+
+    Raises:
+        PlanError: an unknown notebook or preset.
+        ParameterError: a parameter at fault.
+    """
+    known = declarations.available(folder)
+    for name in only:
+        if name not in known:
+            raise PlanError(f"--only {name}: unknown notebook, {nearest(name, known)}")
+    if len(set(only)) < len(only):
+        raise PlanError(f"--only {' '.join(only)}: a notebook is given twice")
+    having = {name: presets.names(name, params) for name in known}
+    everywhere = sorted({preset for found in having.values() for preset in found} | {presets.QUICK})
+    if preset not in everywhere:
+        raise PlanError(f"--preset {preset}: unknown preset, {nearest(preset, everywhere)}")
+    asked = only or [name for name in known if preset in having[name]]
+    notes = [f"{name}: left out, it has no preset {preset!r}" for name in known if not only and name not in asked]
+    changes = presets.parse(assignments)
+    steps: dict[str, Step] = {}
+    for name in sorted(asked):
+        notebook = declarations.declared(name, folder)
+        values = presets.load(name, preset, folder=folder, params=params)
+        values = presets.override(notebook, values, changes)
+        steps[name] = Step(notebook, output / preset / name, values)
+    used = {name for step in steps.values() for name in step.parameters}
+    for name in changes:
+        if name not in used:
+            raise PlanError(f"--set {name}: no selected notebook has this parameter, {nearest(name, used)}")
+    for step in steps.values():
+        step.inputs = records.inputs(step)
+        step.stale = records.why_stale(step)
+    return steps, notes
 
 
 def _environment(base: Path, folder: Path, params: Path, jobs: int) -> dict[str, str]:
@@ -113,72 +163,80 @@ def _environment(base: Path, folder: Path, params: Path, jobs: int) -> dict[str,
     return environment
 
 
-def _run(steps: list[Step], notes: list[str], jobs: int, environment, timeout: int, stream: TextIO) -> dict[str, str]:
-    waiting = [s for s in steps if s.stale]
-    outcome = {s.name: "skipped" for s in steps if not s.stale}
-    show = Display(stream, len(waiting))
-    for note in notes:
-        show.line(note)
+class _Display:
+    """Lines that stay, and what is running: one line that is rewritten on a terminal, or a line now and then."""
+
+    def __init__(self, stream: TextIO):
+        self.stream, self.told = stream, time.monotonic()
+        self.bar = tqdm(file=stream, disable=None, bar_format="{desc}", dynamic_ncols=True, leave=False)
+
+    def line(self, text: str = "") -> None:
+        self.bar.write(text, file=self.stream)
+        self.stream.flush()
+
+    def running(self, executions: Mapping[str, Execution]) -> None:
+        texts = [
+            f"{name}: cell {min(e.done + 1, e.cells)}/{e.cells}, {duration(time.time() - e.began)}"
+            for name, e in executions.items()
+        ]
+        self.bar.set_description_str("   ".join(texts))
+        if self.bar.disable and texts and time.monotonic() - self.told >= EVERY:
+            self.told = time.monotonic()
+            self.line("   ".join(texts))
+
+
+def _run(
+    steps: Mapping[str, Step], jobs: int, environment: dict[str, str], timeout: int, show: _Display
+) -> dict[str, str]:
+    """Run what is stale, as many at a time as `jobs` says; the outcomes."""
+    outcome = {name: "skipped" for name, step in steps.items() if not step.stale}
     for name in outcome:
         show.line(f"{name}: skipped, done with the same inputs (--force redoes it)")
-    events: queue.Queue = queue.Queue()
-    workers: dict[str, Worker] = {}
-    started = 0
+    waiting = [step for step in steps.values() if step.stale]
+    labels = {step.name: f"[{number}/{len(waiting)}] {step.name}" for number, step in enumerate(waiting, 1)}
+    ended: queue.Queue[str] = queue.Queue()
+    running: dict[str, Execution] = {}
     try:
-        while waiting or workers:
-            for step in list(waiting):
-                broken = [a for a in step.after if outcome.get(a) in ("failed", "not run")]
-                if broken:
-                    waiting.remove(step)
-                    outcome[step.name] = "not run"
-                    show.line(f"{step.name}: not run, it needs {', '.join(broken)}")
-                elif len(workers) < jobs and all(outcome.get(a) in ("done", "skipped") for a in step.after):
-                    waiting.remove(step)
-                    started += 1
-                    show.start(step.name, started, step.stale)
-                    try:
-                        files.write(step.folder / ".writable", b" " * 2**16)  # an empty one fits on a full disk
-                        (step.folder / ".writable").unlink()
-                        workers[step.name] = Worker(step, events, environment, timeout)
-                    except OSError as error:
-                        outcome[step.name] = "failed"
-                        show.end(step.name, f"FAILED: {error.strerror or error}")
-            if not workers:
-                continue
-            try:
-                name, event = events.get(timeout=1)
-            except queue.Empty:
-                show.tick()
-                continue
-            if event["event"] in ("done", "failed"):
-                outcome[name] = _close(workers.pop(name), event, show)
-            else:
-                show.event(name, event)
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                step = waiting.pop(0)
+                show.line(f"{labels[step.name]}: starts ({step.stale})")
+                try:
+                    files.write(step.folder / ".writable", b" " * 2**16)  # an empty one fits on a full disk
+                    (step.folder / ".writable").unlink()
+                    running[step.name] = Execution(step, ended, environment, timeout)
+                    running[step.name].start()
+                except OSError as error:
+                    outcome[step.name] = "failed"
+                    show.line(f"{labels[step.name]}: FAILED: {error.strerror or error}")
+            show.running(running)
+            with suppress(queue.Empty):
+                name = ended.get(timeout=1 if running else 0.01)
+                outcome[name] = _close(running.pop(name), labels[name], show)
     finally:
-        for worker in workers.values():  # interrupted: what ran stays as `<name>.running.ipynb`
-            worker.stop()
-    _summary(steps, outcome, show)
+        for execution in running.values():  # interrupted: what ran stays as `<name>.running.ipynb`
+            execution.stop()
+        show.bar.close()
     return outcome
 
 
-def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
-    step, failed = worker.step, event["event"] == "failed"
+def _close(execution: Execution, label: str, show: _Display) -> str:
+    """Keep what a notebook left, and say how it ended."""
+    step, failure = execution.step, execution.failure
+    took = duration(time.time() - execution.began)
     try:
-        cpu_seconds = event.get("cpu_seconds")
-        records.finish(step, failed=failed, began=worker.began, cells=worker.cells, cpu_seconds=cpu_seconds)
+        records.finish(step, began=execution.began, note=execution.note)
     except (OSError, ValueError) as error:
-        show.end(step.name, f"FAILED: its result could not be kept: {error}")
+        show.line(f"{label}: FAILED: its result could not be kept: {error} ({took})")
         return "failed"
-    finally:
-        worker.close()
-    if not failed:
-        show.end(step.name, "done")
+    if failure is None:
+        show.line(f"{label}: done ({took})")
         return "done"
-    where = f" in cell {event['number']}" if event.get("number") else ""
-    show.end(step.name, f"FAILED{where}")
-    for line in event.get("source", "").splitlines():
+    where = f" in cell {failure.number}" if failure.number else ""
+    show.line(f"{label}: FAILED{where} ({took})")
+    for line in failure.source.splitlines():
         show.line(f"    | {line}")
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", event["message"])  # tracebacks are coloured for notebooks
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", failure.message)  # tracebacks are coloured for notebooks
     for line in plain.splitlines()[-25:]:
         show.line(f"    {provenance.scrub(line)}")
     if step.executed("failed").exists():
@@ -186,30 +244,30 @@ def _close(worker: Worker, event: dict[str, Any], show: Display) -> str:
     return "failed"
 
 
-def _list(steps: list[Step], notes: list[str], preset: str, params: Path, stream: TextIO) -> None:
+def _list(steps: Mapping[str, Step], notes: list[str], preset: str, params: Path, stream: TextIO) -> None:
+    """Say what would run and why, what it needs, what its last run took, and with which parameters."""
     for note in notes:
         stream.write(note + "\n")
     here = provenance.hardware()
     gpu = f", {', '.join(here['gpu'])}" if here["gpu"] else ", no GPU"
     stream.write(f"hardware found: {here['cpu']}, {here['cores']} cores, {here['memory_gib']} GiB{gpu}\n")
-    for step in steps:
-        needed = "" if step.asked else ", needed by another"
-        stream.write(f"{step.name}: {'runs (' + step.stale if step.stale else 'skipped (same inputs'}{needed})\n")
+    for name, step in steps.items():
+        stream.write(f"{name}: {'runs (' + step.stale if step.stale else 'skipped (same inputs'})\n")
         if step.stale:
-            if said := presets.needs(step.name, preset, params):
+            if said := presets.needs(name, preset, params):
                 stream.write(f"    needs: {said}\n")
             if seconds := step.record.get("seconds"):
                 stream.write(f"    its last run took {duration(seconds)}, with what was in its stores then\n")
-        for name, value in step.parameters.items():
-            stream.write(f"    {name} = {value!r}\n")
+        for parameter, value in step.parameters.items():
+            stream.write(f"    {parameter} = {value!r}\n")
 
 
-def _summary(steps: list[Step], outcome: dict[str, str], show: Display) -> None:
+def _summary(steps: Mapping[str, Step], outcome: Mapping[str, str], show: _Display) -> None:
     show.line()
     verdicts: Counter = Counter()
-    for step in steps:
-        show.line(f"{step.name}: {outcome[step.name]}")
-        if outcome[step.name] not in ("done", "skipped"):
+    for name, step in steps.items():
+        show.line(f"{name}: {outcome[name]}")
+        if outcome[name] not in ("done", "skipped"):
             continue
         try:
             claims = json.loads((step.folder / "claims.json").read_text(encoding="utf-8"))["claims"]
@@ -217,7 +275,7 @@ def _summary(steps: list[Step], outcome: dict[str, str], show: Display) -> None:
         except FileNotFoundError:
             continue  # a notebook need not make claims
         except (OSError, ValueError, KeyError, TypeError) as error:
-            show.line(f"    claims.json is not readable ({type(error).__name__}): --only {step.name} --force redoes it")
+            show.line(f"    claims.json is not readable ({type(error).__name__}): --only {name} --force redoes it")
             continue
         for verdict, line in lines:
             verdicts[verdict] += 1
@@ -241,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m anisotropy reproduce", description="Run the notebooks.", allow_abbrev=False)
     add = parser.add_argument
     add("--preset", default=presets.QUICK, metavar="P", help="quick (default), laptop or paper")
-    add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="these notebooks and what they need")
+    add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="these notebooks")
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", dest="assignments",
         help="change a parameter in each selected notebook that has it; results go to figures/set/")  # fmt: skip
     add("--jobs", type=int, default=1, metavar="N", help="notebooks at the same time (default 1)")
@@ -279,7 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
-    return 1 if {"failed", "not run"} & set(outcome.values()) else 0
+    return 1 if "failed" in outcome.values() else 0
 
 
 if __name__ == "__main__":

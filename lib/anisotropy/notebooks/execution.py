@@ -1,19 +1,22 @@
-"""One notebook in one process of its own: papermill runs it, events go to the driver as lines of JSON.
+"""One notebook, executed by papermill in a thread; its kernel is a process of its own.
 
-Started as `python -m anisotropy.notebooks.execution` with a job, one line of JSON, on standard input. A process for
-each notebook keeps papermill's working directory and a crash apart from the driver and from the other notebooks. The
-kernel is this interpreter (not whatever kernel `python3` names on the machine) and is reached through Unix sockets:
-kernels that start at the same time race for TCP ports, and one of them then waits for ever.
+The kernel is this interpreter (not whatever kernel `python3` names on the machine) and is reached through Unix sockets:
+kernels that start at the same time race for TCP ports, and one of them then waits for ever. It ends by itself when this
+process does, however that ends.
 """
 
-import json
+import inspect
 import logging
 import os
+import queue
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +24,30 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from anisotropy._util import files
+from anisotropy._util import files, provenance
+from anisotropy.notebooks.records import NOTE, PlanError, Step
+
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a notebook failed: what it said, and the code cell, with its number from 1, where it was in one."""
+
+    message: str
+    number: int = 0
+    source: str = ""
 
 
 class Kernel(AsyncKernelManager):
     """This interpreter as a kernel, behind Unix sockets with short names where the system has them."""
 
-    folder = ""  # of the sockets, whose names may have about 100 characters; the driver makes and removes it
+    execution: "Execution"  # of a subclass: papermill wants a class
 
     def __init__(self, **kwargs: Any):
         if sys.platform != "win32":
             kwargs["transport"] = "ipc"
-        super().__init__(connection_file=os.path.join(self.folder, "k.json"), **kwargs)
+        super().__init__(connection_file=str(self.execution.sockets / "k.json"), **kwargs)
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -40,94 +55,146 @@ class Kernel(AsyncKernelManager):
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=command, display_name="Python 3", language="python")
 
+    async def _async_start_kernel(self, **kwargs: Any) -> None:
+        place = self.execution.step.notebook.path.parent
+        await super()._async_start_kernel(**{**kwargs, "env": self.execution.environment, "cwd": str(place)})
+        self.execution.process = self.provisioner.pid
 
-def execute(job: dict[str, Any], report) -> None:
-    """Run a job's notebook; every outcome is reported, none raised.
+    start_kernel = _async_start_kernel
 
-    Args:
-        job: `notebook` (path), `copy` (path of the executed copy, saved after every cell), `parameters`, `timeout`
-            (seconds a cell may take), `sockets` (a short folder).
-        report: called with one dict per event: `start`, `cell`, `cell_done`, then `done` or `failed`.
+
+def _note() -> None:
+    """What the run was made of, as an output; runs in the kernel, as its last cell, and imports nothing of ours."""
+    import os
+    import sys
+    import sysconfig
+
+    def ours(file):
+        installed = "site-packages", "dist-packages", sysconfig.get_path("stdlib")
+        return isinstance(file, str) and os.path.isabs(file) and not any(place in file for place in installed)
+
+    found = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    note = {"modules": {name: file for name, file in found.items() if ours(file)}, "cpu_seconds": sum(os.times()[:4])}
+    get_ipython().display_pub.publish({"application/json": note})  # noqa: F821
+
+
+class Execution(threading.Thread):
+    """A notebook that runs; it puts its name into a queue when it has ended.
+
+    Attributes:
+        step: what is run.
+        began: `time.time()` at its start.
+        cells: code cells that it has, once it runs.
+        done: of them so far.
+        note: after a success, what `records.finish` wants to know.
+        failure: otherwise.
     """
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    logging.getLogger("traitlets").setLevel(logging.CRITICAL)
-    state = {"cell": None, "source": "", "number": 0, "since": time.perf_counter()}
+    def __init__(self, step: Step, ended: queue.Queue, environment: dict[str, str], timeout: int):
+        super().__init__(name=step.name, daemon=True)
+        self.step, self.ended, self.environment, self.timeout = step, ended, environment, timeout
+        self.began = time.time()
+        self.cells = self.done = 0
+        self.note: dict[str, Any] | None = None
+        self.failure: Failure | None = None
+        self.process: int | None = None
+        # Names of sockets may have about 100 characters. The folder's lock is held: what is there is a dead run's.
+        self.sockets = Path(tempfile.gettempdir()) / f"nad-{provenance.fingerprint(str(step.folder))[:16]}"
+        shutil.rmtree(self.sockets, ignore_errors=True)
+        self.sockets.mkdir(mode=0o700)
 
-    def starts(cell, cell_index):
-        if cell.cell_type == "code":
-            state.update(cell=cell_index, source=cell.source, number=state["number"] + 1, since=time.perf_counter())
-            report({"event": "cell", "number": state["number"]})
+    def run(self) -> None:
+        """Execute the notebook; called by `start`."""
+        try:
+            self._execute()
+        finally:
+            shutil.rmtree(self.sockets, ignore_errors=True)
+            self.ended.put(self.step.name)
 
-    def ends(cell, cell_index, **_):
-        if cell.cell_type == "code":
-            report({"event": "cell_done", "seconds": round(time.perf_counter() - state["since"], 3)})
+    def stop(self) -> None:
+        """Kill the kernel and what it started, and wait until the thread has seen it."""
+        if self.process is not None and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process, signal.SIGKILL)
+        self.join(15)
 
-    def failed(kind: str, message: str):
-        report({"event": "failed", "kind": kind, "message": message, **{k: state[k] for k in ("number", "source")}})
+    def _execute(self) -> None:
+        import papermill
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
+        for name in ("papermill", "traitlets"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        copy, now = str(self.step.executed("running")), {"number": 0, "source": ""}
+
+        def starts(cell, cell_index):
+            if cell.cell_type == "code":
+                now.update(number=now["number"] + 1, source=cell.source)
+
+        def ends(cell, cell_index, **_):
+            self.done += cell.cell_type == "code"
+
+        try:
+            notebook = nbformat.read(self.step.notebook.path, as_version=4)
+            code = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
+            self.cells = code + bool(self.step.parameters)
+            note = f"{inspect.getsource(_note)}\n\n_note()"
+            notebook.cells.append(nbformat.v4.new_code_cell(note, metadata={"tags": [NOTE]}))
+            executed = papermill.execute_notebook(
+                notebook,
+                copy.replace("{", "{{").replace("}", "}}"),  # papermill would format a parameter into the path
+                parameters=self.step.parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                kernel_manager_class=type("Kernel", (Kernel,), {"execution": self}),
+                start_timeout=120,
+                execution_timeout=self.timeout,
+                on_cell_execute=starts,
+                on_cell_executed=ends,
+            )
+        except papermill.PapermillExecutionError as error:
+            message = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
+        except DeadKernelError:
+            message = (
+                "the kernel died: killed by the system, most often for want of memory, or a crash in native code. What "
+                "its sweeps had stored is used by the next run; close other programs, use --jobs 1, or a smaller preset"
+            )
+        except CellTimeoutError:
+            message = f"the cell took longer than {self.timeout} s (--cell-timeout)"
+        except OSError as error:
+            message = f"{error.filename or copy}: {error.strerror or error}{files.advice(error)}"
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+        else:
+            self.note = executed.cells[-1].outputs[0].data["application/json"]
+            return
+        self.failure = Failure(message, **now)
+
+
+@contextmanager
+def lock(folder: Path):
+    """Hold a notebook's folder of figures, so that two runs do not write the same results.
+
+    Raises:
+        PlanError: another run holds it, or the folder cannot be written.
+    """
     try:
-        notebook = nbformat.read(job["notebook"], as_version=4)
-        code = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
-        report({"event": "start", "cells": code + bool(job["parameters"])})
-        kernel = type("Kernel", (Kernel,), {"folder": job["sockets"]})
-        papermill.execute_notebook(
-            notebook,
-            job["copy"].replace("{", "{{").replace("}", "}}"),  # papermill would format a parameter into the path
-            parameters=job["parameters"],
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            kernel_manager_class=kernel,
-            start_timeout=120,
-            execution_timeout=job["timeout"],
-            on_cell_execute=starts,
-            on_cell_executed=ends,
-        )
-    except papermill.PapermillExecutionError as error:
-        failed("cell", "\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
-    except DeadKernelError:
-        failed(
-            "kernel",
-            "the kernel died: killed by the system, most often for want of memory, or a crash in native code. What its "
-            "sweeps had stored is used by the next run; close other programs, use --jobs 1, or a smaller preset",
-        )
-    except CellTimeoutError:
-        failed("timeout", f"the cell took longer than {job['timeout']} s (--cell-timeout)")
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = open(folder / LOCK, "a")  # noqa: SIM115  # held until the run ends
     except OSError as error:
-        name = error.filename or job["copy"]
-        failed("files", f"{name}: {error.strerror or error}{files.advice(error)}")
-    except Exception as error:
-        failed("other", f"{type(error).__name__}: {error}")
-    else:
-        spent = os.times()  # of the kernel and its workers, which have ended
-        report({"event": "done", "cpu_seconds": round(spent.children_user + spent.children_system, 1)})
+        raise PlanError(f"--output: cannot write into {folder}: {error.strerror}") from error
+    with stream:
+        try:
+            import fcntl
 
-
-def _end_with_driver() -> None:
-    """Wait for the driver to close our standard input, as its death does, then end; the kernel follows by itself."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(15)
-    os._exit(1)
-
-
-def main() -> int:
-    """Read one job, run it, and report on what was standard output; prints of libraries go to standard error."""
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_driver, daemon=True).start()
-    os.chdir(Path(job["notebook"]).parent)
-    try:
-        execute(job, lambda event: channel.write(json.dumps(event) + "\n"))
-    finally:
-        shutil.rmtree(job["sockets"], ignore_errors=True)  # the driver, who does this too, may be gone
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with the process, however that ends
+        except ImportError:
+            pass  # no such locks on this system; results are written atomically all the same
+        except BlockingIOError as error:
+            raise PlanError(
+                f"another run of {folder.name} writes into {folder}: wait for it to end, or choose another folder "
+                "with --output"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield

@@ -1,102 +1,31 @@
-"""Parameters of the notebooks: declared once in the tagged cell, loaded and changed strictly, never silently.
+"""Parameters of the notebooks, read strictly: from presets, from `--set`, and in a running notebook. Never silently.
 
-A notebook's cell tagged `parameters` holds flat literals, `name = value`; they are the preset `quick`. The presets
-`laptop` and `paper` are YAML files in `params/<notebook>/` that change some of them. Whatever does not fit the declared
-names and types stops the run before a kernel starts: papermill by itself only warns about an unknown name.
+The values that a notebook declares are its preset `quick`. The presets `laptop` and `paper` are YAML files in
+`params/<notebook>/` that change some of them. What does not fit the declared names, types and bounds stops the run
+before a kernel starts: papermill by itself only warns about an unknown name.
 """
 
 import ast
 import difflib
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from anisotropy._util import paths
-from anisotropy.notebooks import strictyaml
-from anisotropy.notebooks.declarations import ParameterError, declared, nearest, together
+from anisotropy.notebooks import declarations
+from anisotropy.notebooks.declarations import Notebook, ParameterError, nearest
 
 QUICK = "quick"
 WHERE = frozenset({"data", "device", "engine", "published", "states", "store", "workers"})
 """Parameters that say where a notebook computes and where its files lie, not what it computes."""
-_INJECTED = "# Parameters"  # papermill's first line of the cell that it injects
 
-
-def checked(value: Any, default: Any, where: str) -> Any:
-    """Return `value` in the type of `default`: an integer may stand for a float, nothing else is converted.
-
-    Raises:
-        ParameterError: `where`, what was expected, and what came.
-    """
-    if default is None:
-        return value
-    expected = type(default)
-    if isinstance(default, tuple):
-        expected, default = list, list(default)
-    if expected is float and type(value) is int:
-        value = float(value)
-    if isinstance(value, tuple):
-        value = list(value)
-    if type(value) is not expected:
-        raise ParameterError(f"{where}: expected {_type_name(default)}, got {value!r}{_advice(value, default)}")
-    if expected is float and not math.isfinite(value):
-        raise ParameterError(f"{where}: expected a finite number, got {value!r}")
-    if expected is list and default:
-        return [_element(v, default, f"{where}, element {i}") for i, v in enumerate(value)]
-    return value
-
-
-def _element(value: Any, defaults: list, where: str) -> Any:
-    """An element must fit one of the default's elements."""
-    error = None
-    for default in sorted(defaults, key=lambda d: type(d) is not type(value)):
-        try:
-            return checked(value, default, where)
-        except ParameterError as problem:
-            error = error or problem
-    raise error
-
-
-def _type_name(default: Any) -> str:
-    names = {
-        bool: "True or False",
-        int: "an integer",
-        float: "a number",
-        str: "text",
-        list: "a list",
-        dict: "a mapping",
-    }
-    return f"{names.get(type(default), type(default).__name__)} (like {default!r})"
-
-
-def _advice(value: Any, default: Any) -> str:
-    if isinstance(value, str) and isinstance(default, (int, float)):
-        try:
-            number = float(value)
-        except ValueError:
-            return ""
-        if isinstance(default, float) and not isinstance(default, bool):
-            return f", which is text here: write {_yaml_float(number)} (YAML 1.1 reads 1e-3 as text)"
-    if isinstance(default, str):
-        return f": put it in quotes, '{value}'"
-    return ""
-
-
-def _yaml_float(number: float) -> str:
-    text = repr(number)
-    return text.replace("e", ".0e") if "e" in text and "." not in text else text
-
-
-def _known(name: str, known: Mapping, where: str) -> None:
-    if name not in known:
-        raise ParameterError(f"{where}: unknown parameter {name!r}, {nearest(name, known)}")
-
-
-def defaults(notebook: str, folder: Path | None = None) -> dict[str, Any]:
-    """Parameters of the preset `quick`: the notebook's own defaults."""
-    return {name: d.default for name, d in declared(notebook, folder).items()}
+PLAIN = {"tag:yaml.org,2002:" + name for name in ("bool", "float", "int", "null", "str")}
+OTHER_NUMBERS = re.compile(r"[-+]?0[0-7_]+|[-+]?[0-9_]+(:[0-9_]+)+(\.[0-9_]*)?")
+"""What YAML 1.1, which papermill reads too, takes for octal and for base 60: 010 would be 8, and 12:30 would be 750."""
 
 
 def names(notebook: str, params: Path | None = None) -> list[str]:
@@ -118,51 +47,97 @@ def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, para
         dict: every declared name with its value.
 
     Raises:
-        ParameterError: no such preset; a name, type, duplicate or syntax at fault, with file and line; lists that go
-            together and are not equally long.
+        ParameterError: no such preset; a name, type, bound, duplicate or syntax at fault, with file and line; lists
+            that go together and are not equally long.
     """
-    known = declared(notebook, folder)
-    values = {name: d.default for name, d in known.items()}
+    known = declarations.declared(notebook, folder)
+    values = dict(known.defaults)
     if preset == QUICK:
-        matching(notebook, values, notebook, folder=folder)
+        known.match(values, notebook)
         return values
-    base = Path(params) / notebook if params else paths.params(notebook)
-    path = base / f"{paths.plain_name(preset, 'preset name')}.yaml"
+    path = _file(notebook, preset, params)
     shown = f"params/{notebook}/{path.name}"
     if not path.is_file():
-        raise ParameterError(
-            f"{notebook} has no preset {preset!r} ({shown}): {nearest(preset, names(notebook, params))}"
-        )
-    try:
-        lines = strictyaml.read(path.read_bytes(), shown)
-    except strictyaml.YamlError as error:
-        raise ParameterError(str(error)) from error
-    for name, (value, line) in lines.items():
-        _known(name, known, f"{shown}, line {line}")
-        values[name] = checked(value, known[name].default, f"{shown}, line {line}: {name}")
-    if "preset" in known and values["preset"] != preset:
-        line = lines["preset"][1] if "preset" in lines else 1
-        raise ParameterError(f"{shown}, line {line}: expected `preset: {preset}`, got `preset: {values['preset']}`")
-    matching(notebook, values, shown, folder=folder)
+        near = nearest(preset, names(notebook, params))
+        raise ParameterError(f"{notebook} has no preset {preset!r} ({shown}): {near}")
+    for name, (value, line) in _read_yaml(path.read_bytes(), shown).items():
+        values[name] = known.checked(name, value, f"{shown}, line {line}:")
+    if values.get("preset", preset) != preset:
+        raise ParameterError(f"{shown}: expected `preset: {preset}`, got `preset: {values['preset']}`")
+    known.match(values, shown)
     return values
 
 
 def needs(notebook: str, preset: str, params: Path | None = None) -> str:
     """What the head of a preset's file says of hardware and time; "" where there is none, as for `quick`."""
-    path = (Path(params) / notebook if params else paths.params(notebook)) / f"{preset}.yaml"
+    path = _file(notebook, preset, params)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     head = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
-    found = re.search(r"Hardware: (.*?)( Expected headline|$)", head)
+    found = re.search(r"Hardware: (.*?)( Expect|$)", head)
     return found[1] if found else ""
 
 
-def matching(notebook: str, values: Mapping[str, Any], where: str, *, folder: Path | None = None) -> None:
-    """Raise ParameterError where lists of a notebook that go together (`declarations.together`) differ in length."""
-    for names in together(notebook, folder):
-        lengths = {name: len(values[name]) for name in names}
-        if len(set(lengths.values())) > 1:
-            found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-            raise ParameterError(f"{where}: expected these lists to be equally long, one element for each: {found}")
+def _file(notebook: str, preset: str, params: Path | None) -> Path:
+    folder = Path(params) / notebook if params else paths.params(notebook)
+    return folder / f"{paths.plain_name(preset, 'preset name')}.yaml"
+
+
+def _read_yaml(content: bytes, shown: str) -> dict[str, tuple[Any, int]]:
+    """Names of a flat mapping in YAML with their values and line numbers.
+
+    PyYAML by itself keeps the last of two equal keys and gives no lines, so its tree of nodes is read here. A file can
+    make numbers, text, truth values and lists of them; nothing else.
+    """
+    try:
+        tree = yaml.compose(content, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        if mark is None:
+            raise ParameterError(f"{shown}: not readable as YAML in UTF-8: {error!s:.200}") from error
+        tab = b"\t" in b"".join(content.splitlines()[mark.line : mark.line + 1])
+        problem = "a tab; YAML wants spaces" if tab else getattr(error, "problem", None) or error
+        raise ParameterError(f"{shown}, line {mark.line + 1}: {problem}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, yaml.MappingNode):
+        raise ParameterError(f"{shown}, line {_line(tree)}: expected lines `name: value`")
+    found: dict[str, tuple[Any, int]] = {}
+    seen: set[int] = set()
+    for key, node in tree.value:
+        where, name = f"{shown}, line {_line(key)}", key.value
+        if key.tag != "tag:yaml.org,2002:str" or not name.isidentifier():
+            raise ParameterError(f"{where}: expected a parameter name, got {name!r:.50}")
+        if name in found:
+            raise ParameterError(f"{where}: {name!r} is given twice (first in line {found[name][1]})")
+        found[name] = (_value(node, f"{where}: {name}", seen), _line(key))
+    return found
+
+
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1
+
+
+def _value(node: yaml.Node, where: str, seen: set[int]) -> Any:
+    """A node's value; an alias is refused, since a few of them can stand for gigabytes, or for themselves."""
+    if id(node) in seen:
+        raise ParameterError(f"{where}: write the value itself, not a reference to one that has an anchor (&)")
+    seen.add(id(node))
+    if node.tag == "tag:yaml.org,2002:seq" and isinstance(node, yaml.SequenceNode):
+        return [_value(each, where, seen) for each in node.value]
+    if node.tag not in PLAIN or not isinstance(node, yaml.ScalarNode):
+        raise ParameterError(
+            f"{where}: expected a number, text, true, false or a list of them, got {node.tag.rpartition(':')[2]}; "
+            "put it in quotes if it is text"
+        )
+    if node.tag.endswith((":int", ":float")) and OTHER_NUMBERS.fullmatch(node.value):
+        raise ParameterError(
+            f"{where}: {node.value} is another number in YAML 1.1, octal or in base 60: write it without leading zeros "
+            "or colons, or in quotes if it is text"
+        )
+    try:
+        return yaml.constructor.SafeConstructor().construct_object(node)
+    except (ValueError, KeyError) as error:  # a tag written out that is not that of the value, such as `!!int lenet`
+        raise ParameterError(f"{where}: {node.value!r:.50} is no {node.tag.rpartition(':')[2]}") from error
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
@@ -188,6 +163,18 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def override(notebook: Notebook, values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with those changes that a notebook has parameters for, in their types.
+
+    Raises:
+        ParameterError: a value of another type or out of bounds; lists that no longer go together.
+    """
+    mine = {name: value for name, value in changes.items() if name in values}
+    changed = {name: notebook.checked(name, value, f"{notebook.name}: --set") for name, value in mine.items()}
+    notebook.match({**values, **changed}, f"{notebook.name}: --set {', '.join(mine)}")
+    return {**values, **changed}
+
+
 def folder_of(assignments: Iterable[str]) -> str:
     """Name of the folder for results under changed parameters; "" where the changes only say where to compute.
 
@@ -207,24 +194,11 @@ def folder_of(assignments: Iterable[str]) -> str:
     return plain if plain == exact else f"{plain}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
 
 
-def override(parameters: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Parameters with some replaced by `name=value` texts, in the types that they had.
-
-    Raises:
-        ParameterError: a name that is not there, a value of another type, a name given twice.
-    """
-    changed = dict(parameters)
-    for name, value in parse(assignments).items():
-        _known(name, parameters, f"--set {name}")
-        changed[name] = checked(value, parameters[name], f"--set {name}")
-    return changed
-
-
 def strict(notebook: str, namespace: Mapping[str, Any], *, folder: Path | None = None) -> dict[str, Any]:
     """Check a running notebook's parameters against its tagged cell and return them; call it in the set-up cell.
 
     papermill executes whatever names it is given and only warns. So every name that it injected is compared with the
-    declared ones, and every value with the declared type. The injected cell is found in the kernel's input history.
+    declared ones, and every value with the declared type and bounds.
 
     Args:
         notebook: name without suffix, such as `03_nads`.
@@ -235,28 +209,28 @@ def strict(notebook: str, namespace: Mapping[str, Any], *, folder: Path | None =
         dict: every declared name with the value that it has now.
 
     Raises:
-        ParameterError: a name that is not declared, one that is missing, a value of another type, or lists that go
-            together and are not equally long.
+        ParameterError: a name that is not declared, one that is missing, a value of another type or out of bounds, or
+            lists that go together and are not equally long.
     """
-    known = declared(notebook, folder)
-    for name in _injected(namespace, known):
-        _known(name, known, f"{notebook}, injected parameters")
+    known = declarations.declared(notebook, folder)
+    for name in _injected(namespace, known.defaults):
+        known.checked(name, namespace.get(name), f"{notebook}, injected parameters:")
     values = {}
-    for name, parameter in known.items():
+    for name in known.defaults:
         if name not in namespace:
             raise ParameterError(f"{notebook}: parameter {name!r} has no value: run the parameters cell first")
-        values[name] = checked(namespace[name], parameter.default, f"{notebook}: parameter {name}")
-    matching(notebook, values, notebook, folder=folder)
+        values[name] = known.checked(name, namespace[name], f"{notebook}: parameter")
+    known.match(values, notebook)
     return values
 
 
 def _injected(namespace: Mapping[str, Any], known: Mapping) -> list[str]:
+    """Names that were given to a notebook from outside, found in the kernel's history of cells."""
     history = namespace.get("In")
     if isinstance(history, list):
-        cells = [cell for cell in history if isinstance(cell, str) and cell.lstrip().startswith(_INJECTED)]
-        trees = [ast.parse(cell) for cell in cells]
-        targets = [t for tree in trees for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
-        return [t.id for t in targets if isinstance(t, ast.Name)]
+        cells = [cell for cell in history if isinstance(cell, str) and cell.lstrip().startswith("# Parameters")]
+        nodes = [node for cell in cells for node in ast.parse(cell).body if isinstance(node, ast.Assign)]
+        return [target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)]
     # No kernel (a plain dict, an exported script): unknown names that hold literals and resemble a declared one.
     literal = (bool, int, float, str, list, dict, tuple, type(None))
     public = [n for n, v in namespace.items() if not n.startswith("_") and n not in known and type(v) in literal]

@@ -2,17 +2,23 @@
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from anisotropy._util import files, paths, provenance
-from anisotropy.notebooks import declarations, presets
-from anisotropy.notebooks.declarations import ParameterError, nearest
+from anisotropy.notebooks.declarations import Notebook
 
 RECORD = "run.json"
+
+HERE = Path(__file__).resolve().parents[1]  # the package
+
+NOTE = "anisotropy-note"
+"""Tag of the cell that is added to a running notebook, see `execution`; it is not kept."""
 
 
 class PlanError(ValueError):
@@ -21,71 +27,69 @@ class PlanError(ValueError):
 
 @dataclass
 class Step:
-    """One notebook of a run: its parameters, what it comes after, and the fingerprints of its inputs."""
+    """One notebook of a run: its parameters, where its results go, and the fingerprints of its inputs."""
 
-    name: str
-    path: Path
+    notebook: Notebook
     folder: Path
     parameters: dict[str, Any]
-    after: tuple[str, ...]
-    inputs: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)  # apart from the modules that it loads
     stale: str = ""  # why it must run, empty where its result is that of the same inputs
-    asked: bool = True  # False: only because another needs it
+
+    @property
+    def name(self) -> str:
+        """Name of the notebook."""
+        return self.notebook.name
 
     @property
     def record(self) -> dict[str, Any]:
         """The record of the last successful run, {} where there is none or it is damaged."""
         try:
             found = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            inputs, sums, modules = found["inputs"], found["sha256"], found.get("modules", [])
+            texts = [*inputs.values(), *sums.values(), *modules]
+            sound = isinstance(modules, list) and isinstance(found["seconds"], (int, float))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return {}
-        return found if _sound(found) else {}
+        return found if sound and all(isinstance(text, str) for text in texts) else {}
 
     def executed(self, state: str = "") -> Path:
         """The executed copy: `<name>.ipynb`, or `<name>.failed.ipynb`, `<name>.running.ipynb` for these states."""
         return self.folder / f"{self.name}{'.' + state if state else ''}.ipynb"
 
 
-def _sound(record: Any) -> bool:
-    """Whether a record has the types that `finish` writes: one that is cut short or edited must not stop a run."""
-    if not isinstance(record, dict):
-        return False
-
-    def each(name: str, kind: type | tuple, of: Any) -> bool:
-        values = record.get(name, kind())
-        return isinstance(values, kind) and all(
-            isinstance(v, of) for v in (values.values() if isinstance(values, dict) else values)
-        )
-
-    plain = each("inputs", dict, str) and each("outputs", list, str) and each("sha256", dict, str)
-    spent = [record.get(name) for name in ("seconds", "cpu_seconds")]
-    return (
-        plain
-        and each("cells", list, (int, float))
-        and each("hardware", dict, object)
-        and all(value is None or isinstance(value, (int, float)) for value in spent)
-    )
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them: `8 s`, `2 min 05 s`, `1 h 12 min`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def after(path: Path) -> tuple[str, ...]:
-    """Notebooks whose results a notebook uses, as its metadata say: `"anisotropy": {"after": ["03_nads"]}`.
+def inputs(step: Step) -> dict[str, str]:
+    """Fingerprints of what changes a notebook's result, by what to call it in a message; see `_now` for modules."""
+    found = {
+        "notebook": step.notebook.code,
+        "parameters": provenance.fingerprint(json.dumps(step.parameters, sort_keys=True)),
+        "published data": _published(step.parameters),
+        "versions": provenance.fingerprint(json.dumps(provenance.versions(), sort_keys=True)),
+        "shipped NADs": provenance.fingerprint(*[path.read_bytes() for path in sorted(HERE.rglob("*.safetensors"))]),
+    }
+    return found
 
-    Raises:
-        PlanError, ParameterError: the metadata hold something else.
+
+def _now(step: Step) -> dict[str, str]:
+    """Fingerprints of the source files that the last run loaded: of the library, and the reader's own.
+
+    A module that it did not load cannot have changed its result; packages that are installed count by their versions.
     """
-    found = declarations.said(path, "after")
-    if not all(isinstance(name, str) for name in found):
-        raise PlanError(f"{path.name}: expected metadata anisotropy.after to be a list of notebooks, got {found!r}")
-    return tuple(found)
+    folder, modules = step.notebook.path.parent, step.record.get("modules", [])
+    return {_called(module, step.parameters): _checksum(_source(module, folder)) for module in modules}
 
 
-def source(path: Path) -> str:
-    """Fingerprint of what a notebook executes: its code and its parameters tag; not outputs, counters or prose."""
-    code = [c for c in declarations.read(path)["cells"] if c["cell_type"] == "code"]
-    return provenance.fingerprint(*[part for c in code for part in (c["source"], str("parameters" in c["tags"]))])
-
-
-def published(parameters: Mapping[str, Any]) -> str:
+def _published(parameters: Mapping[str, Any]) -> str:
     """Fingerprint of the names and sizes of the files in the folder of published data, if a notebook takes one.
 
     Other folders that parameters name, such as a sweep's store, are written by the run itself: they are no input.
@@ -98,19 +102,28 @@ def published(parameters: Mapping[str, Any]) -> str:
     return provenance.fingerprint(*[f"{p.relative_to(path).as_posix()}:{p.stat().st_size}" for p in found])
 
 
-def inputs(step: Step, done: Mapping[str, Step]) -> dict[str, str]:
-    """Fingerprints of everything that changes a notebook's result, by what to call it in a message."""
-    found = {
-        "notebook": source(step.path),
-        "parameters": provenance.fingerprint(json.dumps(step.parameters, sort_keys=True)),
-        "published data": published(step.parameters),
-        "library source": provenance.library(),
-        "versions": provenance.fingerprint(json.dumps(provenance.versions(), sort_keys=True)),
-    }
-    for name in step.after:
-        if name in done:
-            found[f"inputs of {name}"] = provenance.fingerprint(json.dumps(done[name].inputs, sort_keys=True))
-    return found
+def _called(module: str, parameters: Mapping[str, Any]) -> str:
+    """What to call a module: as the parameters do, `mine:net`, where one of them names something in it."""
+    named = [text for text in _texts(list(parameters.values())) if text.startswith(f"{module}:")]
+    return named[0] if named else module
+
+
+def _source(module: str, folder: Path) -> Path:
+    """Source file of a module, found without importing it or the packages around it; a path that is not there if gone.
+
+    Args:
+        module: its full name.
+        folder: of the notebook, which a kernel searches too.
+    """
+    search = [str(HERE.parent), str(folder), str(paths.root()), *sys.path]
+    spec, name = None, ""
+    for part in module.split("."):
+        name = f"{name}.{part}".lstrip(".")
+        spec = PathFinder.find_spec(name, search)
+        if spec is None:
+            break
+        search = list(spec.submodule_search_locations or [])
+    return Path(spec.origin if spec and spec.origin else "gone")
 
 
 def why_stale(step: Step) -> str:
@@ -120,51 +133,37 @@ def why_stale(step: Step) -> str:
         if (step.folder / RECORD).exists():
             return f"damaged: {RECORD}"
         return "interrupted before" if step.executed("running").exists() else "not done yet"
-    known = record.get("inputs", {})
-    changed = [name for name in {**step.inputs, **known} if step.inputs.get(name) != known.get(name)]
+    known, now = record["inputs"], step.inputs | _now(step)
+    changed = [name for name in {**now, **known} if now.get(name) != known.get(name)]
     if changed:
         return f"changed: {', '.join(changed)}"
-    gone = [name for name in record.get("outputs", []) if not _there(step.folder / name)]
+    found = {name: _checksum(step.folder / name) for name in record["sha256"]}
+    gone = [name for name, checksum in found.items() if not checksum]
     if gone:
         return f"missing: {', '.join(gone)}"
-    damaged = [name for name, known in record.get("sha256", {}).items() if _checksum(step.folder / name) != known]
+    damaged = [name for name, checksum in record["sha256"].items() if found[name] != checksum]
     return f"damaged: {', '.join(damaged)}" if damaged else ""
 
 
-def _there(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
-
-
 def _checksum(path: Path) -> str:
-    """SHA-256 of a result; of text with its line ends as git may have changed them, "" where it cannot be read."""
+    """SHA-256 of a file; of text with its line ends as git may have changed them; "" where it is empty or not there."""
     try:
         content = path.read_bytes()
     except OSError:
         return ""
-    if path.suffix in (".csv", ".ipynb", ".json", ".svg"):
+    if path.suffix in (".csv", ".ipynb", ".json", ".py", ".svg"):
         content = content.replace(b"\r\n", b"\n")
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(content).hexdigest() if content or path.suffix == ".py" else ""
 
 
-def finish(
-    step: Step,
-    *,
-    failed: bool,
-    began: float,
-    cells: list[float],
-    cpu_seconds: float | None = None,
-) -> None:
+def finish(step: Step, *, began: float, note: Mapping[str, Any] | None) -> None:
     """Put the executed copy in its place without machine paths and, after a success, write the record.
 
     Args:
         step: what was run.
-        failed: the copy then goes beside an earlier good one, which stays.
         began: `time.time()` at the start.
-        cells: seconds that each code cell took.
-        cpu_seconds: processor time of the kernel and its workers, which a busy machine does not stretch.
+        note: `modules` that were loaded, name -> file, and `cpu_seconds` of the kernel and its workers, which a busy
+            machine does not stretch; None after a failure: the copy then goes beside an earlier good one, which stays.
 
     Raises:
         OSError: the disk is full or the folder read-only.
@@ -172,9 +171,9 @@ def finish(
     running = step.executed("running")
     if running.exists():
         content = _without_machine(running.read_text(encoding="utf-8"), step.parameters)
-        files.write(step.executed("failed" if failed else ""), content)
+        files.write(step.executed("failed" if note is None else ""), content)
         running.unlink()
-    if failed:
+    if note is None:
         return
     step.executed("failed").unlink(missing_ok=True)
     written = [p for p in step.folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.name != RECORD]
@@ -183,16 +182,26 @@ def finish(
         "notebook": step.name,
         "parameters": provenance.neutral(step.parameters),
         "seconds": round(time.time() - began, 1),
-        "cpu_seconds": cpu_seconds,
-        "cells": [round(s, 2) for s in cells],
+        "cpu_seconds": note["cpu_seconds"],
         "outputs": outputs,
         "sha256": {name: _checksum(step.folder / name) for name in outputs},
-        "inputs": step.inputs,
+        "inputs": step.inputs | _loaded(note["modules"], step.parameters, began),
+        "modules": sorted(note["modules"]),
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "hardware": provenance.hardware(),
     }
     files.write_json(step.folder / RECORD, record)
+
+
+def _loaded(modules: Mapping[str, str], parameters: Mapping[str, Any], began: float) -> dict[str, str]:
+    """Fingerprints of the files that a run loaded; one that was edited meanwhile may not be what it loaded."""
+    found = {}
+    for module, file in sorted(modules.items()):
+        path = Path(file)
+        edited = path.exists() and path.stat().st_mtime >= began
+        found[_called(module, parameters)] = "edited during the run" if edited else _checksum(path)
+    return found
 
 
 def _texts(value: Any) -> list[str]:
@@ -202,9 +211,11 @@ def _texts(value: Any) -> list[str]:
 
 
 def _without_machine(text: str, parameters: Mapping[str, Any]) -> str:
+    """An executed notebook as it is kept: no paths of this machine, and without the cell that took the note."""
     notebook = json.loads(text)
-    notebook.get("metadata", {}).get("papermill", {}).pop("input_path", None)
-    notebook.get("metadata", {}).get("papermill", {}).pop("output_path", None)
+    notebook["cells"] = [cell for cell in notebook["cells"] if NOTE not in cell["metadata"].get("tags", [])]
+    for name in ("input_path", "output_path"):
+        notebook["metadata"].get("papermill", {}).pop(name, None)
     named = {given: provenance.neutral(given) for given in _texts(list(parameters.values()))}
     named = {given: written for given, written in named.items() if given != written}
 
@@ -220,71 +231,3 @@ def _without_machine(text: str, parameters: Mapping[str, Any]) -> str:
         return value
 
     return json.dumps(walk(notebook), indent=1, ensure_ascii=False) + "\n"
-
-
-def select(
-    preset: str, only: list[str], assignments: list[str], *, folder: Path, params: Path, output: Path
-) -> tuple[list[Step], list[str]]:
-    """Steps of a run in dependency order, with everything that could be wrong about them found before one starts.
-
-    Returns:
-        tuple: the steps, and lines about notebooks that are left out.
-
-    Raises:
-        PlanError: an unknown notebook or preset, a circle of dependencies.
-        ParameterError: a parameter at fault.
-    """
-    known = declarations.available(folder)
-    for name in only:
-        if name not in known:
-            raise PlanError(f"--only {name}: unknown notebook, {nearest(name, known)}")
-    if len(set(only)) < len(only):
-        raise PlanError(f"--only {' '.join(only)}: a notebook is given twice")
-    having = {name: presets.names(name, params) for name in known}
-    everywhere = sorted({preset for found in having.values() for preset in found} | {presets.QUICK})
-    if preset not in everywhere:
-        raise PlanError(f"--preset {preset}: unknown preset, {nearest(preset, everywhere)}")
-    asked = only or [name for name in known if preset in having[name]]
-    notes = [f"{name}: left out, it has no preset {preset!r}" for name in known if not only and name not in asked]
-    comes_after = {name: after(declarations.source(name, folder)) for name in known}
-    order = _order(asked, comes_after)
-    changes = presets.parse(assignments)
-    steps: dict[str, Step] = {}
-    used: set[str] = set()
-    for name in order:
-        values = presets.load(name, preset, folder=folder, params=params)
-        mine = [text for text in assignments if text.partition("=")[0].strip() in values]
-        try:
-            values = presets.override(values, mine)
-            if mine:
-                presets.matching(name, values, f"--set {' '.join(mine)}", folder=folder)
-        except ParameterError as error:
-            raise ParameterError(f"{name}: {error}") from error
-        used |= set(values)
-        path = declarations.source(name, folder)
-        steps[name] = Step(name, path, output / preset / name, values, comes_after[name], asked=name in asked)
-    for name in changes:
-        if name not in used:
-            raise PlanError(f"--set {name}: no selected notebook has this parameter, {nearest(name, used)}")
-    for step in steps.values():
-        step.inputs = inputs(step, steps)
-        step.stale = why_stale(step)
-    return list(steps.values()), notes
-
-
-def _order(asked: list[str], comes_after: Mapping[str, tuple[str, ...]]) -> list[str]:
-    order: list[str] = []
-
-    def visit(name: str, trail: tuple[str, ...]) -> None:
-        if name in trail:
-            raise PlanError(f"a circle of dependencies: {' -> '.join([*trail[trail.index(name) :], name])}")
-        if name not in comes_after:
-            raise PlanError(f"{trail[-1]} comes after {name!r}, {nearest(name, comes_after)}")
-        for earlier in comes_after[name]:
-            visit(earlier, (*trail, name))
-        if name not in order:
-            order.append(name)
-
-    for name in sorted(asked):
-        visit(name, ())
-    return order

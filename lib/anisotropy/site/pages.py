@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from anisotropy._util import paths
 from anisotropy.notebooks import presets
-from anisotropy.notebooks.progress import duration
+from anisotropy.notebooks.records import duration
 from anisotropy.paper.claims import FAILS, HOLDS, UNDECIDED, Claim
 from anisotropy.site import explorer, rendering, runs
 from anisotropy.site.rendering import Notebook, Unreadable
