@@ -1,6 +1,7 @@
 """`python -m anisotropy COMMAND ...`: what can be done without a notebook; without a command, what there is."""
 
 import importlib
+import os
 import sys
 
 COMMANDS = {
@@ -14,7 +15,29 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Hand the rest of the command line on to the command that its first word names."""
+    """Run the command that the first word names, and answer what happens to it outside of itself without a traceback.
+
+    Characters that the terminal's encoding lacks are spelt out; Ctrl-C ends it with status 130, and a reader of its
+    output that goes away, as `head` does, with 141: what shells give for these.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("interrupted; files that were there before are whole", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
+        return 141
+
+
+def _command() -> int:
+    """Hand the rest of the command line on."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         shown = "\n".join(f"  {command:14s} {what}" for command, (_, what) in COMMANDS.items())

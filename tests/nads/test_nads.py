@@ -1,5 +1,6 @@
 """NADs: closed forms, unbiasedness, convergence, resuming, files, and the low-rank route."""
 
+import contextlib
 import math
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -742,3 +744,44 @@ def test_no_warning_filter_is_left_behind(lenet):
 def test_a_name_too_long_for_a_file_is_no_file():
     with pytest.raises(FileNotFoundError, match="no NADs 'xxx"):
         nads.load("x" * 300)
+
+
+WORKING = """
+import sys, torch
+from anisotropy import nads
+from anisotropy.models import architectures
+from anisotropy.nads import running
+torch.set_num_threads(1)
+running.SAVE_EVERY = 0.0
+nads.estimate(architectures.factory("lenet", image_size=16, width=0.5), networks=100000, workers=2, state=sys.argv[1])
+"""
+
+
+def of_session(leader):
+    """Processes of a session that have not ended."""
+    alive = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state != "Z":
+                alive.append(int(path.parent.name))
+    return alive
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked at in /proc")
+def test_a_killed_estimate_leaves_no_workers_behind(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", WORKING, str(tmp_path / "state")], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "state").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert len(of_session(process.pid)) >= 3
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 20
+        while of_session(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not of_session(process.pid)
+    finally:
+        for left in of_session(process.pid):
+            os.kill(left, signal.SIGKILL)

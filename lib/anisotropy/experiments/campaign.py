@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from anisotropy import nads
-from anisotropy._util import checks, paths
+from anisotropy._util import checks, paths, processes
 from anisotropy.directions import bases
 from anisotropy.experiments import image_sweeps, units
 from anisotropy.images import arms, cifar
@@ -311,7 +311,7 @@ def main(arguments: list[str] | None = None) -> int:
             chosen.only,
             *(t for pair in places.items() for t in pair),
         ]
-        environment = os.environ | {"PYTHONPATH": str(copy / "lib")} | engines.SINGLE_THREAD
+        environment = os.environ | {"PYTHONPATH": str(copy / "lib")} | processes.SINGLE_THREAD
         return subprocess.run(command, cwd=copy, env=environment).returncode
     images = places["--cifar"] if Path(places["--cifar"]).is_dir() else ""
     started, store = time.monotonic(), places["--store"]

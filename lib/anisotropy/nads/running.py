@@ -1,6 +1,7 @@
 """Adding up one random network after another: in one process or several, saved as it goes, resumed where it stopped."""
 
 import json
+import os
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from anisotropy._util import processes
 from anisotropy.models.architectures import build
 from anisotropy.nads import readouts, responses
 from anisotropy.nads.result import read_tensors, write_tensors
@@ -76,7 +78,8 @@ def stream(factory, response: Response, indices: range, workers: int) -> Iterato
         torch.set_num_threads(1)
         return response.rows(factory, index).cpu().numpy()
 
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)
+    mortal = {"initializer": processes.die_with, "initargs": (os.getpid(),)}
+    pool = joblib.Parallel(workers, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None, **mortal)
     for rows in pool(joblib.delayed(work)(index) for index in indices):
         yield torch.from_numpy(rows)
 

@@ -1,8 +1,6 @@
 """Where units of work run: in this process, in local worker processes, or on a Dask cluster."""
 
 import os
-import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,9 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from anisotropy._util import checks, paths
+from anisotropy._util import checks, paths, processes
 
-SINGLE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 ATTEMPTS_ALONE = 2
 """How often a unit may bring down a worker that runs nothing else before it is given up."""
 
@@ -105,7 +102,7 @@ def _local(workers, function, items):
         nonlocal pool
         for _ in range(2):
             pool = pool or ProcessPoolExecutor(
-                workers, env=SINGLE_THREAD, initializer=_die_with, initargs=(os.getpid(),)
+                workers, env=processes.SINGLE_THREAD, initializer=processes.die_with, initargs=(os.getpid(),)
             )
             try:
                 running[pool.submit(guarded, function, items[i])] = i
@@ -158,17 +155,6 @@ def _died(times):
         f"the worker process died {times} times while it computed this unit and nothing else: killed by the system "
         "(out of memory?) or a crash in native code. Try it with engine='serial' to see it happen."
     )
-
-
-def _die_with(parent):
-    """Start a thread that ends this worker when its parent is gone: a killed driver leaves no process behind."""
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _dask(scheduler_file, function, items):
