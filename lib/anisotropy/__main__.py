@@ -11,6 +11,7 @@ COMMANDS = {
     "audit": ("experiments.audit", "compute lines of the record again, drawn at random"),
     "campaign": ("experiments.campaign", "compute what the record is to hold, in the background"),
     "discrimination": ("paper.discrimination", "measure what foretells the published Fig. 1, for the record"),
+    "foretold": ("paper.foretold", "draw the figure of the README"),
 }
 
 
