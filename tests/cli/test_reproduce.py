@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 import throwaway
 from anisotropy._util import paths
 from anisotropy.cli import reproduce
-from anisotropy.notebooks import declarations, records
+from anisotropy.notebooks import declarations, records, scheduling
 from anisotropy.notebooks.declarations import ParameterError
 from anisotropy.notebooks.records import PlanError
 
@@ -117,7 +118,7 @@ def test_a_list_says_what_a_notebook_needs_and_starts_no_kernel(project, monkeyp
     head = "# Purpose: a line. Hardware: any CPU. Minutes: about 3 on 2\n# cores. Expected headline: nothing.\n"
     throwaway.preset(project.params, "01_one", head + "preset: laptop\n")
     assert project.run("laptop")[0] == {"01_one": "done"}
-    monkeypatch.setattr(reproduce, "Execution", lambda *_: pytest.fail("a kernel was started"))
+    monkeypatch.setattr(scheduling, "Execution", lambda *_: pytest.fail("a kernel was started"))
     outcome, said = project.run("laptop", listed=True, force=True)
     assert outcome == {"01_one": "would run"}
     assert "hardware found: " in said
@@ -133,7 +134,7 @@ def test_inputs_cover_versions_and_published_data(project, monkeypatch):
 
     def changed(since):
         folders = {"folder": project.notebooks, "params": project.params, "output": project.output}
-        inputs = reproduce.select("quick", [], [f"published={data}"], **folders)[0]["01_one"].inputs
+        inputs = scheduling.select("quick", [], [f"published={data}"], **folders)[0]["01_one"].inputs
         return inputs, {name for name in inputs if inputs[name] != since.get(name)}
 
     before, _ = changed({})
@@ -316,7 +317,7 @@ def test_what_is_wrong_stops_everything_before_a_kernel_starts(project, capsys, 
     throwaway.preset(project.params, "01_one", "preset: laptop\nratee: 0.2\n")
     monkeypatch.setenv("ANISOTROPY_NOTEBOOKS", str(project.notebooks))
     monkeypatch.setenv("ANISOTROPY_PARAMS", str(project.params))
-    monkeypatch.setattr(reproduce, "Execution", lambda *_: pytest.fail("a kernel was started"))
+    monkeypatch.setattr(scheduling, "Execution", lambda *_: pytest.fail("a kernel was started"))
     try:
         code = reproduce.main(["--output", str(project.output), *arguments])
     except SystemExit as error:  # argparse
@@ -366,14 +367,15 @@ def test_output_that_cannot_be_written(project):
     assert "--output: cannot write into" in done.stderr
 
 
-def test_a_driver_that_is_killed_leaves_no_process_and_the_next_run_goes_on(project, tmp_path):
+def test_a_driver_that_is_killed_leaves_no_process_and_the_next_run_goes_on(project, tmp_path, monkeypatch):
     """SIGKILL of the driver in the middle of the second notebook."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pids = tmp_path / "pids"
     project.write("01_one", "print(1)")
     project.write("02_two", f"import os, time\nopen({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{os.getppid()}}')",
                   f"time.sleep(60 if os.path.exists({str(tmp_path / 'slow')!r}) else 0)")  # fmt: skip
     (tmp_path / "slow").touch()
-    environment = os.environ | {"ANISOTROPY_NOTEBOOKS": str(project.notebooks)}
+    environment = os.environ | {"ANISOTROPY_NOTEBOOKS": str(project.notebooks), "TMPDIR": str(tmp_path)}
     driver = subprocess.Popen(
         [sys.executable, "-m", "anisotropy", "reproduce", "--output", str(project.output)],
         env=environment, stdout=subprocess.DEVNULL,
@@ -387,6 +389,7 @@ def test_a_driver_that_is_killed_leaves_no_process_and_the_next_run_goes_on(proj
     outcome, said = project.run()
     assert outcome == {"01_one": "skipped", "02_two": "done"}, said
     assert "02_two: starts (interrupted before" in said
+    assert not list(tmp_path.glob("nad-*"))  # the folder of the sockets
 
 
 def _wait(condition, seconds=40):
@@ -447,7 +450,7 @@ def test_display_on_a_terminal_rewrites_one_line(project):
 
 
 def test_in_a_log_a_line_now_and_then_says_what_is_running(project, monkeypatch):
-    monkeypatch.setattr(reproduce, "EVERY", 1.0)
+    monkeypatch.setattr(scheduling, "EVERY", 1.0)
     project.write("01_one", "import time\ntime.sleep(4)")
     assert re.search(r"^01_one: cell [23]/3, \d s$", project.run()[1], re.MULTILINE)
 

@@ -8,8 +8,7 @@ import pytest
 import throwaway
 import yaml
 from anisotropy._util import paths
-from anisotropy.cli import reproduce
-from anisotropy.notebooks import declarations, presets
+from anisotropy.notebooks import declarations, presets, scheduling
 from anisotropy.notebooks.presets import ParameterError
 
 DEFAULTS = {
@@ -239,9 +238,9 @@ def test_lists_that_go_together_are_equally_long_or_refused(tmp_path):
         presets.strict("01_one", namespace, folder=folders["folder"])
     selected = {"folder": folders["folder"], "params": folders["params"], "output": tmp_path}
     with pytest.raises(ParameterError, match="01_one: --set names: " + wrong.format(1, 2)):
-        reproduce.select("quick", [], ["names=['lenet']"], **selected)
+        scheduling.select("quick", [], ["names=['lenet']"], **selected)
     both = ["names=['lenet']", "widths=[2.0]"]
-    assert reproduce.select("quick", [], both, **selected)[0]["01_one"].parameters["widths"] == [2.0]
+    assert scheduling.select("quick", [], both, **selected)[0]["01_one"].parameters["widths"] == [2.0]
 
 
 @pytest.mark.parametrize(

@@ -70,14 +70,13 @@ def duration(seconds: float) -> str:
 
 def inputs(step: Step) -> dict[str, str]:
     """Fingerprints of what changes a notebook's result, by what to call it in a message; see `_now` for modules."""
-    found = {
+    return {
         "notebook": step.notebook.code,
         "parameters": provenance.fingerprint(json.dumps(step.parameters, sort_keys=True)),
         "published data": _published(step.parameters),
         "versions": provenance.fingerprint(json.dumps(provenance.versions(), sort_keys=True)),
         "shipped NADs": provenance.fingerprint(*[path.read_bytes() for path in sorted(HERE.rglob("*.safetensors"))]),
     }
-    return found
 
 
 def _now(step: Step) -> dict[str, str]:
