@@ -100,6 +100,12 @@ FAULTS = [
         "nads/test_nads.py::test_a_killed_run_goes_on_to_the_same_result",
     ),
     (
+        "killed estimate with several workers",
+        "SIGKILL",
+        "its workers end too",
+        "nads/test_nads.py::test_a_killed_estimate_leaves_no_workers_behind",
+    ),
+    (
         "killed while a file is written",
         "SIGKILL before the rename",
         "the old file is intact; the next run removes the half-written one",
@@ -176,6 +182,18 @@ FAULTS = [
         "another recipe, another network",
         "refused, with what to do",
         "test_a_checkpoint_of_another_network_is_refused",
+    ),
+    (
+        "checkpoint of a machine that rounds otherwise",
+        "last digits of the data changed",
+        "a warning; training starts again",
+        "training/test_loop.py::test_a_checkpoint_of_data_that_are_rounded_otherwise_is_left_with_a_warning",
+    ),
+    (
+        "corrupt table of a sweep",
+        "one bit changed anywhere",
+        "refused, and the file is named",
+        "experiments/test_sweeps.py::test_a_table_with_any_byte_changed_is_refused_and_one_without_a_checksum_is_read",
     ),
     (
         "corrupt NADs",

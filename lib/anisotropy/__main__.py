@@ -4,6 +4,8 @@ import importlib
 import os
 import sys
 
+from anisotropy._util import files
+
 COMMANDS = {
     "reproduce": ("cli.reproduce", "run the notebooks"),
     "report": ("cli.report", "write the report, one HTML file"),
@@ -19,7 +21,8 @@ def main() -> int:
     """Run the command that the first word names, and answer what happens to it outside of itself without a traceback.
 
     Characters that the terminal's encoding lacks are spelt out; Ctrl-C ends it with status 130, and a reader of its
-    output that goes away, as `head` does, with 141: what shells give for these.
+    output that goes away, as `head` does, with 141: what shells give for these. Names that are too long, folders that
+    may not be written and full disks end it with status 2 and what to do, where the command itself did not see to it.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # None where it is closed
@@ -35,6 +38,11 @@ def main() -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
         return 141
+    except OSError as error:
+        if not files.advice(error):
+            raise
+        print(f"error: {error.strerror}: {error.filename or 'standard output'}{files.advice(error)}", file=sys.stderr)
+        return 2
 
 
 def _command() -> int:

@@ -1,6 +1,7 @@
 """The front door of the command line: what happens to a command outside of itself."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,21 @@ def test_characters_that_the_terminal_lacks_are_spelt_out():
     done = run("print('50 ± 1 % of größe'); return 0", encoding="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "50 \\xb1 1 % of gr\\xf6\\xdfe\n"
+
+
+@pytest.mark.parametrize("command", ["reproduce", "report"])
+def test_a_name_of_300_characters_is_answered_in_a_line(command):
+    asked = [sys.executable, "-m", "anisotropy", command, "--output", "x" * 300]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: File name too long: .*x{300}.*\. Choose a shorter name", done.stderr.strip())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_behind_the_output_is_named():
+    done = run("print(1); return 0", shell=">/dev/full")
+    assert done.returncode != 0
+    assert done.stderr.startswith("error: No space left on device: standard output. Free some space")
 
 
 @pytest.mark.parametrize(
