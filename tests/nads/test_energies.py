@@ -256,4 +256,4 @@ def test_one_network_has_no_errors():
 )
 def test_what_cannot_be_measured_says_why(directions, options, error, message):
     with pytest.raises(error, match=message):
-        energies.energies(LENET, bases, **options)
+        energies.energies(LENET, directions, **options)
