@@ -189,9 +189,9 @@ def sweeps_section(content: dict) -> list[str]:
     return [
         "## Training on D(v)",
         "![Ratio of samples per second, ours to a plain loop, for each network](sweeps.png)",
-        "`training.train` against the usual loop over a DataLoader, same steps, in turn: medians over n repetitions, "
-        f"of the ratio also the range; {content['clock']} of one thread. The peak is that of a float32 matrix product, "
-        f"{content['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s.",
+        "`training.train` against the usual loop over a DataLoader in float32, same steps, in turn: medians over n "
+        f"repetitions, of the ratios also the range; {content['clock']} of one thread. The peak is that of a float32 "
+        f"matrix product, {content['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s.",
         table(sweep_columns(content), sweep_rows(content)),
     ]
 

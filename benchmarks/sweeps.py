@@ -2,7 +2,8 @@
 
     python benchmarks/sweeps.py [--networks logreg lenet ...] [--repeats 3] [--device cpu]
 
-Both take the released code's steps (SGD, batch 128, clipping at 0.5, rate falling at each step) on the same data, in
+The plain loop works in float32; ours in float32 and, on processors that have it, in bfloat16 (autocast). All take the
+released code's steps (SGD, batch 128, clipping at 0.5, rate falling at each step) on the same data, in
 turn; what counts is the ratio of the two in one repetition, its median and range. Of each, two runs that differ only in
 their number of epochs are timed, and the difference counts, so that setting up and the final measurement of accuracy
 cancel. On a CPU the time is that of the process on one thread, as a worker has it, so that other programs on the
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import torch
 from anisotropy import directions
+from anisotropy._util.provenance import has_bfloat16
 from anisotropy.directions import separable
 from anisotropy.models import architectures
 from anisotropy.training import Recipe, train
@@ -80,21 +82,29 @@ def measure(name: str, repeats: int, device: str) -> dict:
     recipe = {"batch_size": BATCH.get(name, 128)}
     count = STEPS[name] * recipe["batch_size"]
     inputs, labels = separable.sample(v, count, generator=torch.Generator().manual_seed(0), device=device)
-    rates = {"loader": [], "ours": []}
-    loops = [("loader", with_loader), ("ours", with_ours)]
-    for _, run in loops:
-        run(factory, inputs[:4], labels[:4], Recipe(epochs=1), device)  # warms up
+    loops = [("loader", with_loader, "float32"), ("ours", with_ours, "float32")]
+    if device == "cpu" and has_bfloat16():
+        loops.append(("bfloat16", with_ours, "bfloat16"))
+    rates = {label: [] for label, *_ in loops}
+    for _, run, dtype in loops:
+        run(factory, inputs[:4], labels[:4], Recipe(epochs=1, dtype=dtype), device)  # warms up
     for repeat in range(repeats):
-        for label, run in loops[:: 1 if repeat % 2 else -1]:  # neither is always the second
-            short, long = (run(factory, inputs, labels, Recipe(epochs=e, **recipe), device) for e in (1, 3))
+        for label, run, dtype in loops[:: 1 if repeat % 2 else -1]:  # none is always the last
+            fixed = {"dtype": dtype, **recipe}
+            short, long = (run(factory, inputs, labels, Recipe(epochs=e, **fixed), device) for e in (1, 3))
             rates[label].append(2 * count / max(long - short, 1e-9))
-    medians = {label: statistics.median(values) for label, values in rates.items()}
-    ratios = [ours / loader for loader, ours in zip(rates["loader"], rates["ours"], strict=True)]
+    ratios = {
+        label: [ours / loader for loader, ours in zip(rates["loader"], rates[label], strict=True)]
+        for label in rates
+        if label != "loader"
+    }
     return {
-        "samples_per_second": medians,
+        "samples_per_second": {label: statistics.median(values) for label, values in rates.items()},
         "repetitions": rates,
-        "ratio": statistics.median(ratios),
-        "ratio_range": [min(ratios), max(ratios)],
+        "ratio": statistics.median(ratios["ours"]),
+        "ratio_range": [min(ratios["ours"]), max(ratios["ours"])],
+        "ratio_bfloat16": statistics.median(ratios["bfloat16"]) if "bfloat16" in ratios else None,
+        "ratio_bfloat16_range": [min(ratios["bfloat16"]), max(ratios["bfloat16"])] if "bfloat16" in ratios else None,
         "repeats": repeats,
         **recipe,
         "steps": 2 * STEPS[name],
@@ -131,7 +141,8 @@ def main() -> None:
         low, high = found["ratio_range"]
         print(
             f"{name:12s} {ours:10.0f} samples/s, DataLoader {loader:10.0f}, ratio {found['ratio']:5.2f} "
-            f"({low:.2f} to {high:.2f}), {100 * found['share_of_peak']:5.1f} % of the peak",
+            f"({low:.2f} to {high:.2f}), {100 * found['share_of_peak']:5.1f} % of the peak; "
+            f"bfloat16 ratio {found['ratio_bfloat16']}",
             flush=True,
         )
 

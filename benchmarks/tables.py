@@ -75,14 +75,18 @@ def sweep_columns(content: dict) -> dict:
     return {
         "network": lambda r: label(r["network"]),
         "batch": lambda r: r.get("batch_size", 128),
-        "samples/s: loop, ours": lambda r: (
-            f"{plain(r['samples_per_second']['loader'])}, {plain(r['samples_per_second']['ours'])}"
+        "samples/s: loop, ours, ours in bfloat16": lambda r: ", ".join(map(plain, r["samples_per_second"].values())),
+        "ratio, float32": lambda r: _range(r["ratio"], r["ratio_range"]),
+        "ratio, bfloat16": lambda r: (
+            _range(r["ratio_bfloat16"], r["ratio_bfloat16_range"]) if r.get("ratio_bfloat16") else "not measured"
         ),
-        "ratio": lambda r: f"{r['ratio']:.2f}",
-        "range": lambda r: f"{r['ratio_range'][0]:.2f} to {r['ratio_range'][1]:.2f}",
         "n": lambda r: r.get("repeats", content.get("repeats")),
         "of peak": lambda r: f"{r['share_of_peak']:.0%}",
     }
+
+
+def _range(value: float, ends: list[float]) -> str:
+    return f"{value:.2f} ({ends[0]:.2f} to {ends[1]:.2f})"
 
 
 def sweep_rows(content: dict) -> list[dict]:
