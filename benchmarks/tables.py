@@ -75,7 +75,7 @@ def sweep_columns(content: dict) -> dict:
     return {
         "network": lambda r: label(r["network"]),
         "batch": lambda r: r.get("batch_size", 128),
-        "samples/s: loop, ours, ours in bfloat16": lambda r: ", ".join(map(plain, r["samples_per_second"].values())),
+        "samples/s: loop / ours / ours in bfloat16": lambda r: " / ".join(map(plain, r["samples_per_second"].values())),
         "ratio, float32": lambda r: _range(r["ratio"], r["ratio_range"]),
         "ratio, bfloat16": lambda r: (
             _range(r["ratio_bfloat16"], r["ratio_bfloat16_range"]) if r.get("ratio_bfloat16") else "not measured"
