@@ -1,6 +1,6 @@
 """All benchmarks in order, then one page: `make benchmark`.
 
-    python benchmarks/run.py [--parts nads total sweeps scaling colours draws] [--output benchmarks/results] [--tiny]
+    python benchmarks/run.py [--parts nads total ...] [--output benchmarks/results] [--tiny]
 
 Each part is a script of its own that writes its file as it goes: a run that is killed keeps what it has, and a part can
 be run alone. `--tiny` takes a minute, to see that everything works; its numbers mean nothing.
@@ -23,6 +23,7 @@ PARTS = {
     "scaling": "scaling-cpu.json",
     "colours": "colours.json",
     "draws": "draws.json",
+    "kernels": "kernels.json",
 }
 """Script -> file of results."""
 
@@ -33,6 +34,7 @@ TINY = {
     "scaling": "--cases tiny",
     "colours": "--cases 'lenet 16 float32 16'",
     "draws": "--pairs 2",
+    "kernels": "--cases 'plain secant' 'densenet121 gradient' --side 8 --networks 3",
 }
 
 

@@ -32,8 +32,9 @@ def drawn(folder, plots):
 def test_all_of_it_at_tiny_size(tmp_path, page):
     done = subprocess.run([*RUN, "--output", str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    names = ("nads.json", "total.json", "sweeps-cpu.json", "scaling-cpu.json", "colours.json", "draws.json")
-    nads, total, sweeps, scaling, colours, draws = (json.loads((tmp_path / name).read_text()) for name in names)
+    names = ("nads", "total", "sweeps-cpu", "scaling-cpu", "colours", "draws", "kernels")
+    contents = [json.loads((tmp_path / f"{name}.json").read_text()) for name in names]
+    nads, total, sweeps, scaling, colours, draws, kernels = contents
     assert [row["method"] for row in nads["rows"]] == ["secant", "gradient", "mixed"]
     for row in nads["rows"]:
         assert row["networks"] >= 1
@@ -47,7 +48,13 @@ def test_all_of_it_at_tiny_size(tmp_path, page):
     assert colours["rows"][0]["bytes_of_sums"] == {"whole": 9 * 8 * 256**2 * 8, "block": 8 * 256**2 * 8}
     for kind in draws["kinds"].values():
         assert kind["counts_for"] == pytest.approx(2 / (1 + kind["correlation"]))
-    for content in (nads, total, sweeps, scaling, colours, draws):
+    assert [row["case"] for row in kernels["rows"]] == ["plain secant", "densenet121 gradient"]
+    for row in kernels["rows"]:
+        assert 0 < row["exact"]["seconds"] < 60
+        parts = row["bias"] ** 2 + row["spread"] ** 2 / row["networks"]
+        assert row["apart"] ** 2 == pytest.approx(parts) or row["worth"] is None
+        assert 0.5 < row["trace_ratio"] < 2  # neither has rectified skips
+    for content in contents:
         assert content["hardware"]["cores"] >= 1
         assert "torch" in content["versions"]
     assert (tmp_path / "README.md").read_text() == page.page(tmp_path)

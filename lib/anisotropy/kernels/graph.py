@@ -18,6 +18,17 @@ from dataclasses import dataclass, field
 from anisotropy.kernels.activations import Activation
 from anisotropy.kernels.axes import Axis
 
+SKIP = (
+    "an activation reads a sum with rectified features, which are not Gaussian: their second moments are used as if "
+    "they were (post-activation skip). The scale of the covariance is then far too small, its directions are close"
+)
+"""Note on residual networks of the first kind, such as ResNet-18. At 16 x 16 pixels, against random networks of full
+width: secants (12 networks) have 65 times the exact trace, gradients (200) 25 times, since a ReLU halves the second
+moment of what is Gaussian and hardly that of a sum with rectified features; of their energy the exact top 4, 20, 200
+hold .492, .810, .996 where their own hold .497, .823, .996 (secants), .194, .617, .989 where .201, .629, .990
+(gradients); the leading gradient directions have a cosine of .992. The joint law of a rectified skip and its branch has
+no elementary closed form: it takes orthants of four Gaussians."""
+
 
 class NoClosedForm(ValueError):
     """A layer whose infinitely wide limit has no closed form, or none that is known here."""
@@ -178,10 +189,7 @@ class Builder:
             if part.roots == {-1}:
                 raise NoClosedForm("an activation on the image itself has no random weights to average over")
             if not part.gaussian:
-                self._note(
-                    "an activation reads a sum with rectified features, which are not Gaussian: their second moments "
-                    "are used as if they were (post-activation skip)"
-                )
+                self._note(SKIP)
             node = self._node(Pointwise(activation), (part.node,), value.sides)
             parts.append(Part(part.channels, node, part.roots, False, False))
         return Value(tuple(parts), value.sides)
