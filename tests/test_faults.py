@@ -367,7 +367,7 @@ def network():
     if during is not None and len(made) == 3:
         during()
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
-network.spec = {"name": "net"}  # not tried before the units
+network.spec = {"name": "logreg"}  # known by name: none is made but for the units
 during = None
 def sweep(store):
     made.clear()
@@ -549,7 +549,7 @@ def test_out_of_memory_in_one_unit(tmp_path):
                     resource.setrlimit(resource.RLIMIT_AS, limits)
             super().__init__(nn.Flatten(), nn.Linear(64, 2))
 
-    Greedy.spec = {"name": "greedy"}  # not tried before the units
+    Greedy.spec = {"name": "logreg"}  # known by name: none is made but for the units
 
     def sweep():
         return sweeps.run(Greedy, rows, store=tmp_path / "s", name="greedy", engine="local:1", **small)
