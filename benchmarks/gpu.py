@@ -98,8 +98,8 @@ def step_nads(output: Path, device: str) -> None:
         for name in NETWORKS:
             count = max(row["networks"] for row in rows if row["network"] == name)
             nads.estimate(
-                architectures.factory(name), networks=count, dtype="bfloat16", device=device, workers=workers,
-                progress=False,
+                architectures.factory(name), None, nads.Secant(dtype="bfloat16"),
+                networks=count, device=device, workers=workers,
             )  # fmt: skip
             until[name] = synchronise(device) - begin
             totals = {**totals, f"workers {workers}": until}

@@ -85,11 +85,10 @@ def precision(subject: Subject, k: int, networks: int, few: int, most: float) ->
     best = cheapest(compared)
     amount = None if best["amount"] == ALL else best["amount"]
     count = max(2, min(math.ceil(PLAIN / best["worth"]), round(most / best["seconds"])))
-    options = {"readout_draws": amount} if subject.method == "gradient" else {"probes": amount}
+    kind, amounts = (nads.Gradient, "draws") if subject.method == "gradient" else (nads.Mixed, "probes")
+    response = kind(**{amounts: amount}, dtype=subject.dtype)
     begin = time.process_time()
-    found = nads.estimate(
-        subject.factory, networks=count, method=subject.method, dtype=subject.dtype, progress=False, **options
-    )
+    found = nads.estimate(subject.factory, response=response, networks=count)
     known = {
         "gap": gap(found.eigenvalues, k),
         "networks_measured": count,

@@ -71,13 +71,10 @@ def measure(case: dict, device: str) -> dict:
     begin = clock()
     found = nads.estimate(
         architectures.factory(options.pop("name"), **options),
+        response=nads.Gradient(draws=case["draws"], chunk=case["chunk"]),
         networks=case["networks"],
-        method=case["method"],
-        readout_draws=case["draws"],
-        chunk=case["chunk"],
         rank=case["rank"],
         device=device,
-        progress=False,
     )
     return {
         **case,

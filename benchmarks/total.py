@@ -49,7 +49,6 @@ def main() -> None:
             networks=count,
             workers=arguments.workers,
             seed=arguments.seed,
-            progress=False,
             **options,
         )
         rows[name] = {

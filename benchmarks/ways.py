@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from anisotropy.models import architectures
-from anisotropy.nads import readouts, responses, shipped
+from anisotropy.nads import definitions, readouts, responses, shipped
 from anisotropy.nads.covariances import DenseCovariance
 from anisotropy.nads.symmetry import spatial
 from measuring import PLAIN, clock
@@ -40,7 +40,7 @@ class Subject:
         self.small = sum(p.numel() for p in self.factory().parameters()) < responses.SMALL
         # In bfloat16 a gradient crosses kinks: its cosine with float32 is 0.97 to 0.99 only, a secant's 0.9995.
         settings = shipped.SETTINGS[self.name] if self.method == "secant" else {}
-        self.dtype = getattr(torch, settings.get("dtype", "float32"))
+        self.dtype = definitions.precision(settings.get("response", definitions.Secant()))
 
     def generator(self, index: int) -> torch.Generator:
         """What draws read-outs or probes of a network."""

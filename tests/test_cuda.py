@@ -16,11 +16,11 @@ from anisotropy.training import Recipe
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
-@pytest.mark.parametrize("method", ["secant", "gradient", "mixed"])
+@pytest.mark.parametrize("response", [nads.Secant(), nads.Gradient(), nads.Mixed()])
 @pytest.mark.parametrize("name", ["lenet", "resnet18"])
-def test_nads(name, method):
+def test_nads(name, response):
     factory = architectures.factory(name, **({"width": 0.25} if name == "resnet18" else {}))
-    arguments = {"networks": 6, "method": method, "symmetry": "none", "progress": False}
+    arguments = {"response": response, "networks": 6, "symmetry": "none"}
     cpu, gpu, other = (
         nads.estimate(factory, device=device, seed=seed, **arguments)
         for device, seed in (("cpu", 0), ("cuda", 0), ("cpu", 1))
@@ -33,7 +33,7 @@ def test_nads(name, method):
 
 def test_several_processes_share_the_gpu():
     factory = architectures.factory("lenet")
-    one, two = (nads.estimate(factory, networks=4, device="cuda", workers=w, progress=False) for w in (1, 2))
+    one, two = (nads.estimate(factory, networks=4, device="cuda", workers=w) for w in (1, 2))
     assert compare.overlap(one.directions, two.directions, 5) > 0.999
 
 

@@ -35,16 +35,18 @@ def test_it_refuses_what_a_gpu_refuses():
     assert not torch.cuda.is_available()
 
 
-@pytest.mark.parametrize("method", ["secant", "gradient", "mixed"])
+@pytest.mark.parametrize("response", [nads.Secant(chunk=64), nads.Gradient(chunk=64), nads.Mixed()])
 @pytest.mark.parametrize("name", ["lenet", "resnet18"])
-def test_nads(name, method):
+def test_nads(name, response):
     factory = architectures.factory(name, **({"width": 1 / 16, "image_size": 16} if name == "resnet18" else {}))
-    arguments = {"networks": 2, "method": method, "progress": False, "chunk": 64}
+    arguments = {"response": response, "networks": 2}
     here = nads.estimate(factory, **arguments)
     with pretended.GPU() as gpu:
         there = nads.estimate(factory, device=GPU, **arguments)
     assert gpu.operations["convolution"] > 0
-    assert (gpu.operations["index_select"] > 0) == (method == "secant")  # windows are cut out there, not given up
+    assert (gpu.operations["index_select"] > 0) == isinstance(
+        response, nads.Secant
+    )  # windows are cut out there, not given up
     torch.testing.assert_close(there.eigenvalues, here.eigenvalues)
     assert there.overlap(here, 5) > 0.999
 
@@ -120,13 +122,13 @@ def test_a_gpu_that_does_not_hold_a_stack_computes_in_halves(sweep):
     assert (there.test_accuracy.values == here.test_accuracy.values).all()
 
 
-@pytest.mark.parametrize(("method", "memory"), [("secant", 2**24), ("gradient", 2**23)])
-def test_images_that_do_not_fit_go_in_halves(method, memory):
+@pytest.mark.parametrize(("response", "memory"), [(nads.Secant(), 2**24), (nads.Gradient(), 2**23)])
+def test_images_that_do_not_fit_go_in_halves(response, memory):
     factory = architectures.factory("resnet18", image_size=16, width=1 / 4)
     found, passes = [], []
     for size in (2**40, memory):
         with pretended.GPU(memory=size) as gpu:
-            arguments = {"networks": 1, "method": method, "symmetry": "none", "progress": False}
+            arguments = {"response": response, "networks": 1, "symmetry": "none"}
             found.append(nads.estimate(factory, device=GPU, **arguments))
         passes.append(gpu.operations["convolution"] + gpu.operations["convolution_backward"])
     assert passes[1] > passes[0]

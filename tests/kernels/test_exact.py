@@ -8,7 +8,7 @@ import pytest
 import torch
 from anisotropy import directions, kernels, nads
 from anisotropy._util import paths
-from anisotropy.kernels import images, layers, responses
+from anisotropy.kernels import images, layers
 from anisotropy.kernels.layers import (
     AvgPool,
     Blur,
@@ -51,7 +51,7 @@ def normal(shape, seed=0):
 # closed forms
 
 
-@pytest.mark.parametrize("response", ["secant", "gradient"])
+@pytest.mark.parametrize("response", [nads.Secant(math.inf), nads.Secant(1.0, "zero"), nads.Gradient()])
 def test_one_linear_layer_is_equation_4(response):
     # a random circular filter of full size, a prefilter m (average of 3 x 3), subsampling by S = 9, a read-out:
     # C = sigma_phi^2 sigma_theta^2 / S diag(m^2) in the Fourier basis
@@ -89,7 +89,7 @@ def test_two_layers_at_one_pixel_by_hand():
 
 def test_a_dense_network_prefers_nothing():
     net = Seq(Dense(gain=2.0), ReLU(), Dense(gain=2.0), ReLU(), Readout(gain=1.0))
-    gradient = kernels.infinite_width(net, (1, 4, 4), response="gradient").eigenvalues
+    gradient = kernels.infinite_width(net, (1, 4, 4), response=nads.Gradient()).eigenvalues
     assert torch.allclose(gradient, torch.full_like(gradient, 1 / 16), rtol=1e-9)
     # of secants: one ReLU leaves the correlations 1 and 0 of -1 and 1, the next (1 - 1 / pi) / 2
     secant = kernels.infinite_width(net, (1, 4, 4)).eigenvalues
@@ -179,7 +179,7 @@ def second_difference(graph, x, i, j, step):
 )  # fmt: skip
 def test_gradients_are_second_derivatives_of_the_kernel(net, shape):
     graph, x = kernels.graph_of(net, shape), normal(shape)
-    covariance = kernels.infinite_width(graph, response="gradient", at=x).covariance()
+    covariance = kernels.infinite_width(graph, response=nads.Gradient(at=x)).covariance()
     size = float(covariance.diagonal().mean())
     for i, j in ((0, 0), (0, 1), (7, 20), (14, 14), (21, 8)):
         found = second_difference(graph, x, i, j, 1e-4)
@@ -189,7 +189,7 @@ def test_gradients_are_second_derivatives_of_the_kernel(net, shape):
 def test_both_open_alone_is_not_the_gradient_where_positions_are_pooled():
     net = Seq(Conv(3), ReLU(), Conv(3), ReLU(), GlobalAverage(), Readout())
     x = normal((1, 6, 6))
-    found = kernels.infinite_width(net, (1, 6, 6), response="gradient", at=x).covariance()
+    found = kernels.infinite_width(net, (1, 6, 6), response=nads.Gradient(at=x)).covariance()
     # f(h x) = h f(x): x . grad f = f, so x' C x = K(x, x), which the linear term alone does not reach
     k = dense.start(x[None])
     for _ in range(2):
@@ -231,7 +231,7 @@ def test_random_networks_approach_the_exact_secants(net):
 @pytest.mark.parametrize("net", [POOLED, PREACTIVATION])
 def test_random_networks_approach_the_exact_gradients(net):
     shape, x = (1, 8, 8), normal((1, 8, 8), 3)
-    exact = kernels.infinite_width(net, shape, response="gradient", at=x).covariance()
+    exact = kernels.infinite_width(net, shape, response=nads.Gradient(at=x)).covariance()
     errors = [float((sampled(net, shape, w, 60, x) - exact).norm() / exact.norm()) for w in (4, 64)]
     assert errors[1] < 0.15
     assert errors[0] / errors[1] > 2
@@ -301,15 +301,15 @@ def test_what_is_not_independent_is_refused():
 
 def test_questions_without_an_answer_are_refused():
     with pytest.raises(ValueError, match="x = 0 ReLU has no gradient"):
-        kernels.infinite_width(POOLED, (1, 8, 8), response="gradient", at="zero")
+        kernels.infinite_width(POOLED, (1, 8, 8), response=nads.Gradient(at="zero"))
     with pytest.raises(ValueError, match="finite step"):
         kernels.infinite_width(SMOOTH, (1, 8, 8))
     with pytest.raises(ValueError, match=r"need .* numbers, more than"):
         kernels.infinite_width(architectures.factory("densenet121"))
-    with pytest.raises(ValueError, match='expected "secant", "gradient"'):
-        kernels.infinite_width(POOLED, (1, 8, 8), response="mixed")
-    finite = kernels.infinite_width(SMOOTH, (1, 8, 8), response=responses.Secant(step=0.1))
-    short = kernels.infinite_width(SMOOTH, (1, 8, 8), response="gradient", at="zero")
+    with pytest.raises(TypeError, match=r"expected a response, Secant\(\) or Gradient\(\), got .* Mixed"):
+        kernels.infinite_width(POOLED, (1, 8, 8), response=nads.Mixed())
+    finite = kernels.infinite_width(SMOOTH, (1, 8, 8), response=nads.Secant(0.1, "zero"))
+    short = kernels.infinite_width(SMOOTH, (1, 8, 8), response=nads.Gradient(at="zero"))
     assert finite.overlap(short, 5) > 0.99
 
 

@@ -10,7 +10,7 @@ from anisotropy.nads import compare
 
 def estimates(name, networks, **arguments):
     factory = architectures.factory(name, image_size=16, **arguments)
-    return [nads.estimate(factory, networks=networks, seed=seed, progress=False) for seed in (0, 1)]
+    return [nads.estimate(factory, networks=networks, seed=seed) for seed in (0, 1)]
 
 
 def test_a_network_that_knows_no_grid_prefers_no_direction():

@@ -15,7 +15,7 @@ import pytest
 import torch
 from anisotropy import nads
 from anisotropy.models import architectures
-from anisotropy.nads import compare, covariances
+from anisotropy.nads import Gradient, Mixed, Secant, Until, compare, covariances
 from anisotropy.nads.covariances import DenseCovariance, LowRankCovariance
 from anisotropy.nads.result import Nads, read_tensors, write_tensors
 from safetensors.torch import save
@@ -44,7 +44,7 @@ def test_logistic_regression_has_no_preferred_direction():
 def test_sampled_logistic_regression_fills_the_marchenko_pastur_band():
     """Without averaging over the read-out only noise is left, and it has the spectrum that theory gives noise."""
     factory = architectures.factory("logreg", image_size=16)
-    found = nads.estimate(factory, networks=1000, integrate_readout=False, symmetry="none", method="gradient")
+    found = nads.estimate(factory, response=Gradient(integrate_readout=False), networks=1000, symmetry="none")
     low, high = compare.marchenko_pastur_band(1000, 256, 1 / (3 * 256))
     assert float(found.eigenvalues[0]) == pytest.approx(high, rel=0.08)
     assert float(found.eigenvalues[-1]) == pytest.approx(low, rel=0.15)
@@ -66,15 +66,13 @@ class DeepLinearPooling(nn.Module):
         return self.theta((self.m * self.phi * x.flatten(1)).view(-1, 4, 16).sum(1) / 2)
 
 
-@pytest.mark.parametrize("method", ["secant", "gradient"])
-def test_deep_linear_pooling_has_the_covariance_of_eq_4(method):
+@pytest.mark.parametrize("response", [Secant(step=1.0), Gradient()])
+def test_deep_linear_pooling_has_the_covariance_of_eq_4(response):
     """sigma_phi^2 sigma_theta^2 / S diag(m^2) with S = 4 (the printed Eq. 4 lacks 1/S)."""
     expected = torch.diag(DeepLinearPooling.m**2 / 4).double()
     errors = []
     for networks in (100, 1600):
-        found = nads.estimate(
-            DeepLinearPooling, (1, 8, 8), networks=networks, method=method, step=1.0, symmetry="none", seed=1
-        )
+        found = nads.estimate(DeepLinearPooling, (1, 8, 8), response, networks=networks, symmetry="none", seed=1)
         errors.append(float((found.covariance() - expected).norm() / expected.norm()))
     assert errors[1] < 0.15
     assert errors[1] < errors[0] / 2.5  # 1/sqrt(N): by 4 in the mean
@@ -83,17 +81,17 @@ def test_deep_linear_pooling_has_the_covariance_of_eq_4(method):
 
 def test_deep_linear_pooling_mixed_has_the_trace_of_eq_5():
     """(sigma_theta^2 + sigma_phi^2) / S diag(m^2), again with 1/S on both."""
-    found = nads.estimate(DeepLinearPooling, (1, 8, 8), networks=600, method="mixed", symmetry="none")
+    found = nads.estimate(DeepLinearPooling, (1, 8, 8), Mixed(), networks=600, symmetry="none")
     expected = torch.diag(2 * DeepLinearPooling.m**2 / 4).double()
     assert float((found.covariance() - expected).norm() / expected.norm()) < 0.15
 
 
 def test_averaging_over_the_readout_keeps_the_mean_and_lowers_the_noise(lenet):
-    settings = {"symmetry": "none", "step": 100.0}
-    truth = nads.estimate(lenet, networks=800, seed=100, **settings).covariance()
+    truth = nads.estimate(lenet, networks=800, seed=100, symmetry="none").covariance()
     errors = {}
     for integrate in (True, False):
-        found = nads.estimate(lenet, networks=200, seed=1, integrate_readout=integrate, **settings).covariance()
+        response = Secant(integrate_readout=integrate)
+        found = nads.estimate(lenet, response=response, networks=200, seed=1, symmetry="none").covariance()
         errors[integrate] = float((found - truth).norm() / truth.norm())
         assert float(found.trace() / truth.trace()) == pytest.approx(1, abs=0.15)
     assert errors[False] < 0.8  # it converges to the same matrix ...
@@ -105,10 +103,11 @@ def test_averaging_over_the_readout_keeps_the_mean_and_lowers_the_noise(lenet):
 def test_plain_networks_is_how_many_plain_samples_it_takes(lenet):
     """As many plain samples as it says are as good as the estimate, and a sixth of them is clearly worse."""
     truth = nads.estimate(lenet, networks=500, seed=50, symmetry="none")
+    plain = Secant(integrate_readout=False)
     ours = nads.estimate(lenet, networks=24, seed=2, symmetry="none")
     missing = lambda found: 1 - found.overlap(truth, 20)  # noqa: E731
     same, fewer = (
-        nads.estimate(lenet, networks=round(n), seed=7, symmetry="none", integrate_readout=False)
+        nads.estimate(lenet, response=plain, networks=round(n), seed=7, symmetry="none")
         for n in (ours.plain_networks[20], ours.plain_networks[20] / 6)
     )
     assert ours.plain_networks[20] > 24
@@ -132,10 +131,10 @@ def test_verified_symmetry_helps_and_a_wrong_one_harms():
         def forward(self, x):
             return self.readout(torch.relu(self.conv(x)).amax((2, 3)))
 
-    truth = nads.estimate(Banded, (1, 8, 8), networks=300, seed=5, at="zero", step=1.0)
+    truth = nads.estimate(Banded, (1, 8, 8), Secant(1.0, "zero"), networks=300, seed=5)
     assert "t" not in truth.settings["symmetry"]
-    right = nads.estimate(Banded, (1, 8, 8), networks=300, at="zero", step=1.0)
-    wrong = nads.estimate(Banded, (1, 8, 8), networks=300, at="zero", step=1.0, symmetry=("t",))
+    right = nads.estimate(Banded, (1, 8, 8), Secant(1.0, "zero"), networks=300)
+    wrong = nads.estimate(Banded, (1, 8, 8), Secant(1.0, "zero"), networks=300, symmetry=("t",))
     error = lambda found: float((found.covariance() - truth.covariance()).norm())  # noqa: E731
     assert error(wrong) > 1.3 * error(right) or wrong.overlap(truth, 8) < right.overlap(truth, 8)
 
@@ -205,11 +204,11 @@ def test_one_process_and_several_give_the_same(lenet, measured):
 
 
 def test_auto_stops_at_its_target_and_says_when_it_cannot(lenet):
-    found = nads.estimate(lenet, networks="auto", target=(10, 0.8), max_networks=200)
+    found = nads.estimate(lenet, networks=Until(10, 0.8, most=200))
     assert found.curve[-1][2] >= 0.8 > found.curve[0][2]
     assert found.networks == found.curve[-1][0] < 200
-    with pytest.warns(UserWarning, match="raise max_networks"):
-        short = nads.estimate(lenet, networks="auto", target=(10, 0.999), max_networks=6)
+    with pytest.warns(UserWarning, match=r"raise Until\(most=...\)"):
+        short = nads.estimate(lenet, networks=Until(10, 0.999, most=6))
     assert short.networks == 6
     again = nads.estimate(lenet, networks=found.networks)
     assert torch.equal(again.eigenvalues, found.eigenvalues)
@@ -273,15 +272,15 @@ def test_a_state_of_another_estimate_is_refused_and_a_broken_one_redone(lenet, t
     state = tmp_path / "s.safetensors"
     nads.estimate(lenet, networks=2, state=state)
     with pytest.raises(ValueError, match=r"differs in step \(there 100.0, here 5.0\)"):
-        nads.estimate(lenet, networks=2, step=5.0, state=state)
+        nads.estimate(lenet, response=Secant(5.0), networks=2, state=state)
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.warns(UserWarning, match="starting afresh"):
         assert nads.estimate(lenet, networks=2, state=state).networks == 2
 
 
 def test_low_rank_route_agrees_with_the_dense_one(lenet):
-    dense = nads.estimate(lenet, networks=24, method="gradient", seed=1)
-    sketched = nads.estimate(lenet, networks=24, method="gradient", seed=1, rank=20)
+    dense = nads.estimate(lenet, response=Gradient(), networks=24, seed=1)
+    sketched = nads.estimate(lenet, response=Gradient(), networks=24, seed=1, rank=20)
     assert sketched.directions.shape == (20, 1, 16, 16)
     # The sketch of a slowly decaying spectrum is approximate; the energy that it captures is what it is for.
     best, found = (compare.energy_captured(n.directions, dense.covariance(), 20) for n in (dense, sketched))
@@ -323,8 +322,8 @@ def test_a_part_that_networks_share_stays_as_it_is():
     made = nads.estimate(
         lambda: nn.Sequential(shared, nn.Linear(256, 16), nn.Tanh(), nn.Linear(16, 1)),
         (1, 8, 8),
+        Secant(dtype="bfloat16"),
         networks=3,
-        dtype="bfloat16",
         symmetry="none",
     )
     assert made.networks == 3
@@ -335,7 +334,7 @@ def test_a_part_that_networks_share_stays_as_it_is():
 def test_large_images_take_little_memory():
     """3 x 96 x 96 = 27,648 pixels: D x D in float64 would be 6 GB."""
     factory = architectures.factory("torchvision:resnet18", in_channels=3, image_size=96)
-    found = nads.estimate(factory, networks=3, method="gradient", readout_draws=4, rank=5)
+    found = nads.estimate(factory, response=Gradient(draws=4), networks=3, rank=5)
     assert found.directions.shape == (5, 3, 96, 96)
     assert found.settings["symmetry"] == ["", "t", "c"]
 
@@ -445,17 +444,11 @@ def test_published_files_are_completed_and_turned_into_eigenvalues(tmp_path):
     [
         ({"networks": 0}, "networks .* at least 1"),
         ({"networks": "many"}, "networks .* at least 1"),
-        ({"method": "secants"}, 'expected method "secant"'),
-        ({"at": "one"}, 'expected at="normal"'),
-        ({"at": torch.zeros(3)}, "evaluation point of shape"),
-        ({"step": -1.0}, "must be positive"),
+        ({"response": Gradient(at=torch.zeros(3))}, "evaluation point of shape"),
+        ({"response": Secant(math.inf)}, "step as a finite number"),
         ({"workers": 0}, "workers"),
         ({"symmetry": ("t", "h")}, "form a group"),
-        ({"target": (0, 0.5), "networks": "auto"}, "target"),
-        ({"target": (2.5, 0.5), "networks": "auto"}, "k of the target"),
-        ({"target": (10, 0.9), "networks": "auto", "rank": 5}, "k <= rank = 5"),
-        ({"step": 1.0, "dtype": "bfloat16"}, "step of at least 2 in torch.bfloat16"),
-        ({"step": 1e-6}, "activations are rounded"),
+        ({"networks": Until(10, 0.9), "rank": 5}, "k <= rank = 5"),
     ],
 )
 def test_bad_arguments_are_named(lenet, arguments, message):
@@ -464,7 +457,7 @@ def test_bad_arguments_are_named(lenet, arguments, message):
 
 
 def test_a_factory_without_a_shape_needs_one_and_a_vector_output_is_refused():
-    with pytest.raises(ValueError, match=r"expected input_shape=\(C, H, W\)"):
+    with pytest.raises(ValueError, match=r"expected shape=\(C, H, W\)"):
         nads.estimate(DeepLinearPooling)
     with pytest.raises(ValueError, match="num_outputs=1"):
         nads.estimate(architectures.factory("lenet", num_outputs=2), networks=2)
@@ -490,7 +483,7 @@ def test_at_an_image_only_the_symmetries_of_the_image_are_averaged_over():
     image = torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(0))
     image = (image + image.flip(-2)) / 2
     image[..., :8] = 0
-    arguments = {"networks": 4, "method": "gradient", "at": image, "progress": False}
+    arguments = {"response": Gradient(at=image), "networks": 4}
     found = nads.estimate(factory, **arguments)
     assert found.settings["symmetry"] == ["", "v"]
     energy = nads.estimate(factory, **arguments, symmetry="none").covariance().diagonal().view(16, 16)
@@ -499,9 +492,9 @@ def test_at_an_image_only_the_symmetries_of_the_image_are_averaged_over():
 
 def test_a_state_with_more_networks_is_used_by_auto_and_refused_by_a_number(tmp_path):
     factory = architectures.factory("logreg", image_size=4)
-    arguments = {"state": tmp_path / "state.safetensors", "progress": False}
+    arguments = {"state": tmp_path / "state.safetensors"}
     nads.estimate(factory, networks=20, **arguments)
-    found = nads.estimate(factory, networks="auto", max_networks=10, target=(3, 0.01), **arguments)
+    found = nads.estimate(factory, networks=Until(3, 0.01, most=10), **arguments)
     assert found.networks == 20
     with pytest.raises(ValueError, match="holds 20 networks, and networks=4"):
         nads.estimate(factory, networks=4, **arguments)
@@ -511,7 +504,7 @@ def test_a_state_is_recognised_whatever_the_arguments_of_the_factory(tmp_path):
     made = architectures.Factory(
         "own", (1, 4, 4), {"sizes": (8, 2)}, architectures.factory("logreg", image_size=4)._make
     )
-    arguments = {"state": tmp_path / "state.safetensors", "progress": False}
+    arguments = {"state": tmp_path / "state.safetensors"}
     nads.estimate(made, networks=2, **arguments)
     assert nads.estimate(made, networks=4, **arguments).networks == 4
 
@@ -526,7 +519,7 @@ def test_networks_that_answer_to_nothing_are_named():
             return self.readout(0 * x.flatten(1))
 
     with pytest.raises(ValueError, match="every response is zero"):
-        nads.estimate(Deaf, (1, 4, 4), networks=4, rank=5, symmetry="none", progress=False)
+        nads.estimate(Deaf, (1, 4, 4), networks=4, rank=5, symmetry="none")
 
 
 @pytest.fixture
@@ -547,7 +540,7 @@ def test_an_interrupt_that_is_ignored_stays_ignored(handled, monkeypatch):
 
     monkeypatch.setattr(covariances.DenseCovariance, "add", interrupted)
     factory = architectures.factory("logreg", image_size=4)
-    assert nads.estimate(factory, networks=2, progress=False).networks == 2
+    assert nads.estimate(factory, networks=2).networks == 2
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
@@ -555,7 +548,7 @@ def test_an_interrupt_that_is_ignored_stays_ignored(handled, monkeypatch):
 def test_an_interrupt_in_the_middle_of_an_addition_leaves_a_state_to_go_on_from(tmp_path, monkeypatch, handled, rank):
     """Ctrl-C comes after the sum and before the count; a state of both would hold that network twice."""
     factory = architectures.factory("logreg", image_size=4)
-    arguments = {"networks": 4, "symmetry": "none", "progress": False, "integrate_readout": False, "rank": rank}
+    arguments = {"response": Secant(integrate_readout=False), "networks": 4, "symmetry": "none", "rank": rank}
     arguments["state"] = tmp_path / "state.safetensors"
     expected = nads.estimate(factory, **{**arguments, "state": None})
     handled(signal.default_int_handler)
@@ -589,15 +582,15 @@ def test_an_addition_that_fails_half_way_is_not_saved(tmp_path, monkeypatch):
 
     monkeypatch.setattr(covariances.DenseCovariance, "add", failing)
     with pytest.raises(MemoryError):
-        nads.estimate(factory, networks=2, state=state, progress=False)
+        nads.estimate(factory, networks=2, state=state)
     assert not state.exists()
 
 
 def test_finished_nads_are_no_state(tmp_path):
     factory = architectures.factory("logreg", image_size=4)
-    path = nads.estimate(factory, networks=2, progress=False).save(tmp_path / "mine.safetensors")
+    path = nads.estimate(factory, networks=2).save(tmp_path / "mine.safetensors")
     with pytest.raises(ValueError, match="holds finished NADs"):
-        nads.estimate(factory, networks=4, state=path, progress=False)
+        nads.estimate(factory, networks=4, state=path)
 
 
 class Mine(torch.nn.Module):
@@ -632,12 +625,12 @@ class Mine(torch.nn.Module):
         ("batch", "depends on the others in its batch"),
         ("ten", "last layer with one output"),
         ("softmax", "every response is zero"),
-        ("no_grad", 'take method="secant"'),
+        ("no_grad", r"take Secant\(\)"),
         ("double", "its weights are torch.float64"),
     ],
 )
 def test_networks_that_cannot_be_measured_are_told_why(wrong, message):
-    arguments = {"networks": 2, "method": "gradient" if wrong == "no_grad" else "secant", "progress": False}
+    arguments = {"response": Gradient() if wrong == "no_grad" else Secant(), "networks": 2}
     make = (lambda: Mine().double()) if wrong == "double" else lambda: Mine(wrong)
     with pytest.raises(ValueError, match=message):
         nads.estimate(make, (1, 8, 8), **arguments)
@@ -693,7 +686,7 @@ def test_the_trace_of_alike_channels_and_of_a_resumed_sketch(tmp_path):
     def small():
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))
 
-    settings = {"networks": 4, "symmetry": ("c",), "progress": False}
+    settings = {"networks": 4, "symmetry": ("c",)}
     whole = nads.estimate(small, (3, 8, 8), **settings)
     nads.estimate(small, (3, 8, 8), **settings | {"networks": 2}, rank=12, state=tmp_path / "s")
     kept = nads.estimate(small, (3, 8, 8), **settings, rank=12, state=tmp_path / "s")
@@ -737,7 +730,7 @@ def test_deeply_nested_metadata_is_named_as_damage(measured, tmp_path):
 
 def test_no_warning_filter_is_left_behind(lenet):
     before = list(warnings.filters)
-    nads.estimate(lenet, networks=4, workers=2, progress=False)
+    nads.estimate(lenet, networks=4, workers=2)
     assert warnings.filters == before
 
 

@@ -111,9 +111,9 @@ class Named(nn.Module):
         return self.readout(input=seen) if self.by_name else self.readout(seen)
 
 
-@pytest.mark.parametrize("method", ["secant", "gradient", "mixed"])
-def test_a_readout_called_with_a_keyword_is_averaged_over_too(method):
-    settings = {"networks": 3, "method": method, "progress": False}
+@pytest.mark.parametrize("response", [nads.Secant(), nads.Gradient(), nads.Mixed()])
+def test_a_readout_called_with_a_keyword_is_averaged_over_too(response):
+    settings = {"response": response, "networks": 3}
     by_name, by_place = (nads.estimate(lambda b=b: Named(b), (1, 8, 8), **settings) for b in (True, False))
     assert by_name.settings["readout"] == by_place.settings["readout"]
     assert by_name.settings["symmetry"] == by_place.settings["symmetry"]

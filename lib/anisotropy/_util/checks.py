@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -65,13 +67,30 @@ def tensor(value: Any, what: str) -> "torch.Tensor":
 
     if isinstance(value, torch.Tensor):
         return value
-    if isinstance(getattr(value, "directions", None), torch.Tensor):  # Nads
-        advice = "pass its .directions"
-    elif isinstance(getattr(value, "vectors", None), torch.Tensor):  # FourierBasis
-        advice = "pass its .pictures()"
-    else:
-        advice = "torch.as_tensor makes one of an array or a list of numbers"
+    advice = "torch.as_tensor makes one of an array or a list of numbers"
     raise TypeError(f"expected {what} as a torch.Tensor, got {described(value)}; {advice}")
+
+
+def directions(value: Any, what: str = "directions") -> "torch.Tensor":
+    """Return directions as a tensor: those of NADs or of a Fourier basis, a NumPy array's, or a tensor as it is.
+
+    Args:
+        value: as given.
+        what: how the message calls it.
+
+    Raises:
+        TypeError: it is none of these, or an array of something else than numbers.
+    """
+    import torch
+
+    if isinstance(getattr(value, "directions", None), torch.Tensor):  # Nads
+        return value.directions
+    if isinstance(getattr(value, "vectors", None), torch.Tensor):  # FourierBasis
+        return value.pictures()
+    if hasattr(value, "__array__") and not isinstance(value, torch.Tensor):
+        array = np.array(value)
+        value = torch.from_numpy(array) if array.dtype.kind in "fiu" else array
+    return tensor(value, what)
 
 
 def printable(text: str) -> str:

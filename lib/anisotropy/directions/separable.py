@@ -29,7 +29,7 @@ def sample(
     the released code the classes are balanced: one half of the samples each (the text draws y at random).
 
     Args:
-        direction: (C, H, W), unit norm.
+        direction: (C, H, W), unit norm, a tensor or an array.
         count: number of samples, n.
         epsilon: size of the informative component, positive.
         sigma: standard deviation of the noise in every direction orthogonal to v, not negative.
@@ -45,6 +45,7 @@ def sample(
     Raises:
         ValueError: if the direction is not a unit vector of shape (C, H, W), or another argument is out of range.
     """
+    direction = checks.directions(direction, "a direction")
     check(direction, count, epsilon, sigma, convention)
     home = checks.generator(generator).device
     work = dtype if dtype == torch.float64 else torch.float32

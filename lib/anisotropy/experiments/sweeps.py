@@ -86,7 +86,7 @@ def run(
 
     Args:
         factory: makes fresh networks with two outputs, see `architectures.factory`.
-        directions: (K, C, H, W), unit norm.
+        directions: (K, C, H, W), unit norm, a tensor or an array; or NADs.
         recipe: how the networks are trained; the default is that of the released code.
         epsilon: size of the informative component, see `separable.sample`.
         sigma: standard deviation of the noise.

@@ -153,7 +153,7 @@ class Job:
 
 def rounded(directions: torch.Tensor) -> torch.Tensor:
     """Round to multiples of 2^-30 in float64: what is hashed is what is used, whatever the platform's cosine."""
-    checks.tensor(directions, "directions (K, C, H, W)")
+    directions = checks.directions(directions, "directions (K, C, H, W)")
     if directions.ndim != 4 or not len(directions):
         raise ValueError(f"expected directions of shape (K, C, H, W) with K >= 1, got {tuple(directions.shape)}")
     return torch.round(directions.detach().double().cpu() * 2**30) / 2**30 + 0.0  # + 0.0 turns -0 into 0

@@ -165,7 +165,7 @@ def flipped_pixels(basis: torch.Tensor, *, label: str = "flipped before normalis
 def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
     """Return the arm whose coefficients are permuted at random: the same basis, no order."""
     seed = checks.seed(seed)
-    order = torch.randperm(len(basis), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(checks.directions(basis, "a basis")), generator=torch.Generator().manual_seed(seed))
     return Arm(
         label,
         {"kind": "permuted", "basis": _named(basis), "seed": seed} | _version(),
@@ -174,16 +174,12 @@ def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
 
 
 def signed(basis: torch.Tensor, *, seed: int, label: str = "signs") -> Arm:
-    """Return the arm whose coefficients get signs at random: each direction holds as much of the classes as before.
-
-    The control for flipping that keeps the alignment of data and network, and breaks what a picture is otherwise.
-    """
+    """Return the arm of `interventions.random_signs`: each direction holds as much of the classes as before."""
     seed = checks.seed(seed)
-    signs = 1 - 2 * torch.randint(2, (len(basis),), generator=torch.Generator().manual_seed(seed))
     return Arm(
         label,
         {"kind": "signed", "basis": _named(basis), "seed": seed} | _version(),
-        normalised=lambda images: interventions.change_signs(images, basis, signs),
+        normalised=lambda images: interventions.random_signs(images, basis, seed=seed),
     )
 
 
@@ -209,4 +205,4 @@ def _version() -> dict:
 
 def _named(basis: torch.Tensor) -> dict:
     """Name a basis by how it was made, where the package carries it, else by its content."""
-    return naming.basis(checks.tensor(basis, "a basis"))
+    return naming.basis(checks.directions(basis, "a basis"))

@@ -37,7 +37,7 @@ def carriers(basis: torch.Tensor, index: int, *, classes: int, channels: int) ->
     Raises:
         ValueError: if the basis has another number of channels, or fewer directions than the classes need.
     """
-    checks.tensor(basis, "a basis (K, C, H, W)")
+    basis = checks.directions(basis, "a basis (K, C, H, W)")
     channels = checks.whole(channels, "channels")
     if basis.ndim != 4 or basis.shape[1] not in (1, channels):
         raise ValueError(
@@ -100,6 +100,7 @@ def poison(
         raise ValueError(f"expected labels from 0 to {classes - 1}, got {int(labels.min())} to {int(labels.max())}")
     if not checks.number(epsilon, "epsilon") > 0:
         raise ValueError(f"expected a positive epsilon, got {epsilon}")
+    basis = checks.directions(basis, "a basis")
     _check_size(images, basis)
     pictures = carriers(basis.to(images), index, classes=classes, channels=images.shape[1])
     poisoned = torch.empty_like(images)
@@ -206,7 +207,7 @@ def flip(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
 
     Twice is the identity. Arguments, result and errors are those of `permute`.
     """
-    return permute(images, basis, torch.arange(len(checks.tensor(basis, "a basis"))).flip(0))
+    return permute(images, basis, torch.arange(len(checks.directions(basis, "a basis"))).flip(0))
 
 
 def change_signs(images: torch.Tensor, basis: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
@@ -227,6 +228,18 @@ def change_signs(images: torch.Tensor, basis: torch.Tensor, signs: torch.Tensor)
     if checks.tensor(signs, "signs").shape != rows.shape[:1] or not bool((signs.abs() == 1).all()):
         raise ValueError(f"expected {len(rows)} signs, each 1 or -1, got {tuple(signs.shape)} numbers")
     return _linear(images, rows.T @ (signs.double().cpu()[:, None] * rows))
+
+
+def random_signs(images: torch.Tensor, basis: torch.Tensor, *, seed: int = 0) -> torch.Tensor:
+    """Give each coefficient a sign at random, the same for all images.
+
+    The control for flipping that keeps the alignment of data and network, and breaks what a picture is otherwise.
+    Arguments, result and errors are those of `change_signs`; the seed draws the signs.
+    """
+    generator = torch.Generator().manual_seed(checks.seed(seed))
+    return change_signs(
+        images, basis, 1 - 2 * torch.randint(2, (len(checks.directions(basis, "a basis")),), generator=generator)
+    )
 
 
 def rotate(images: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
@@ -271,6 +284,7 @@ def _linear(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 def complete_rows(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     """Return a complete basis that fits the images as rows (D, D), float64 on the CPU; errors as for `permute`."""
     check_images(images)
+    basis = checks.directions(basis, "a basis")
     _check_size(images, basis)
     rows = basis.flatten(1).double().cpu()
     if len(rows) != rows.shape[1]:
@@ -291,7 +305,6 @@ def check_images(images: torch.Tensor) -> None:
 
 
 def _check_size(images: torch.Tensor, basis: torch.Tensor) -> None:
-    checks.tensor(basis, "a basis")
     if basis.ndim != 4 or basis.shape[2:] != images.shape[2:] or basis.shape[1] not in (1, images.shape[1]):
         raise ValueError(
             f"expected a basis (D, 1, H, W) or (D, C, H, W) for images {tuple(images.shape)}, got {tuple(basis.shape)}"

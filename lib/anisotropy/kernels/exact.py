@@ -1,17 +1,18 @@
 """NADs of infinitely wide networks, exactly: no random network is drawn, no response is sampled."""
 
+import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from anisotropy._util import checks
-from anisotropy.kernels import gradients, images, layers, responses, translate
+from anisotropy.kernels import gradients, images, layers, translate
 from anisotropy.kernels.graph import Graph
+from anisotropy.nads import definitions
+from anisotropy.nads.definitions import Dipole, Gradient, Secant
 from anisotropy.nads.result import Nads
-from anisotropy.nads.running import number
 
 Network = layers.Layer | Graph | nn.Module | Callable[[], nn.Module]
 
@@ -20,8 +21,7 @@ def infinite_width(
     network: Network,
     input_shape: tuple[int, int, int] | None = None,
     *,
-    response: Any = "secant",
-    at: str | Tensor | None = None,
+    response: Secant | Gradient = Secant(math.inf, "zero"),
     seed: int = 0,
 ) -> Nads:
     """NADs of an architecture in the limit of many channels, from its Gaussian-process kernel.
@@ -35,16 +35,16 @@ def infinite_width(
     Args:
         network: a description (`layers`), a graph, a fresh torch network or a factory of them.
         input_shape: (C, H, W); may be left out for an `architectures.factory` or a graph, which know it.
-        response: "secant" (the limit of long steps), `responses.Secant(step)`, or "gradient".
-        at: evaluation point: "zero", "normal" (one x ~ N(0, I) drawn from the seed, as `estimate` draws it) or an image
-            (C, H, W). None takes "zero" for secants and "normal" for gradients.
-        seed: draws the evaluation point.
+        response: `Secant(step, at)`, by default in the limit of long steps, or `Gradient(at=...)`; what of it says how
+            networks are sampled (`draws`, `integrate_readout`, `dtype`, `chunk`) has no meaning here.
+        seed: draws the evaluation point, as `estimate` does.
 
     Returns:
         All D NADs; `networks` is 0, `settings` say what was asked, and under `approximations` what is not the limit.
 
     Raises:
         NoClosedForm: a layer has no closed form, such as max-pooling.
+        TypeError: another response: mixed derivatives have no recursion here.
         ValueError: sizes do not fit; the secants would take too many numbers; a gradient at a black image.
 
     Example:
@@ -54,9 +54,10 @@ def infinite_width(
         [0.0208, 0.0208, 0.0208, 0.0208, 0.0]
     """
     begin = time.monotonic()
-    name, step = responses.read(response)
+    name = definitions.named(response, Secant, Gradient)
     graph = graph_of(network, input_shape)
-    point, where = _point(at if at is not None else "normal" if name == "gradient" else "zero", graph, seed)
+    point, where = _point(response, graph, seed)
+    step = response.step if name == "secant" else None
     if name == "secant":
         covariance = images.secants(graph, point, step)
     else:
@@ -77,7 +78,7 @@ def infinite_width(
             ),
             "input_shape": list(graph.input_shape),
             "method": f"exact {name}",
-            "step": (str(step) if step == float("inf") else step) if name == "secant" else None,
+            "step": str(step) if step == math.inf else step,
             "at": where,
             "seed": seed if where == "normal" else None,
             "approximations": list(graph.notes),
@@ -90,8 +91,7 @@ def energies(
     network: Network,
     directions: Tensor,
     *,
-    step: float = float("inf"),
-    at: str | Tensor = "zero",
+    response: Dipole = Dipole(math.inf),
     seed: int = 0,
 ) -> Tensor:
     """How strongly infinitely wide networks answer to dipoles along given directions.
@@ -104,8 +104,7 @@ def energies(
     Args:
         network: as for `infinite_width`.
         directions: (K, C, H, W).
-        step: h; infinity is the limit of long steps.
-        at: evaluation point, "zero", "normal" or an image (C, H, W).
+        response: step and evaluation point; by default the limit of long steps.
         seed: draws the evaluation point.
 
     Returns:
@@ -115,10 +114,12 @@ def energies(
         NoClosedForm: a layer has no closed form.
         ValueError: sizes do not fit.
     """
-    if checks.tensor(directions, "directions").dim() != 4:
+    directions = checks.directions(directions)
+    if directions.dim() != 4:
         raise ValueError(f"expected directions of shape (K, C, H, W), got {tuple(directions.shape)}")
+    definitions.named(response, Dipole)
     graph = graph_of(network, tuple(directions.shape[1:]))
-    return images.energies(graph, directions, _point(at, graph, seed)[0], step)
+    return images.energies(graph, directions, _point(response, graph, seed)[0], response.step)
 
 
 def graph_of(network: Network, input_shape: tuple[int, int, int] | None = None) -> Graph:
@@ -145,14 +146,8 @@ def _name(network: Network) -> str:
     return getattr(network, "__qualname__", type(network).__name__)
 
 
-def _point(at: str | Tensor, graph: Graph, seed: int) -> tuple[Tensor | None, str]:
-    if isinstance(at, Tensor):
-        if tuple(at.shape) != tuple(graph.input_shape):
-            raise ValueError(f"expected an evaluation point of shape {graph.input_shape}, got {tuple(at.shape)}")
-        return (at.double() if bool(at.any()) else None), "image"
-    if at == "zero":
-        return None, "zero"
-    if at == "normal":
-        generator = torch.Generator().manual_seed(number(checks.whole(seed, "seed", 0), 2))  # the one of `estimate`
-        return torch.randn(graph.input_shape, generator=generator, dtype=torch.float32).double(), "normal"
-    raise ValueError(f'expected at="zero", "normal" or an image {graph.input_shape}, got {at!r}')
+def _point(response: Secant | Gradient | Dipole, graph: Graph, seed: int) -> tuple[Tensor | None, str]:
+    """Evaluation point, None where it is black, and what it is called."""
+    point = definitions.point(response, graph.input_shape, checks.seed(seed)).double()
+    where = response.at if isinstance(response.at, str) else "image"
+    return (point if bool(point.any()) else None), where

@@ -35,7 +35,7 @@ def measured(factory: Callable[[], nn.Module], point: Tensor, seed: int) -> bool
         advice = (
             f"its weights are {', '.join(map(str, types))}: let the factory make float32; dtype=... converts them"
             if types
-            else "give the input_shape=(C, H, W) that it was written for"
+            else "give the shape=(C, H, W) that it was written for"
         )
         instead = f". Or rather: {advice}" if isinstance(error, (RuntimeError, IndexError, TypeError)) else ""
         raise ValueError(

@@ -19,7 +19,7 @@ def overlap(first: Tensor, second: Tensor, k: int) -> float:
     """Overlap |U_k W_k^T|_F^2 / k of the subspaces of the first k rows: 1 the same, k/D for random ones.
 
     Args:
-        first: orthonormal rows (K, D) or (K, C, H, W).
+        first: orthonormal rows (K, D) or (K, C, H, W), or NADs.
         second: the same.
         k: dimension of the subspaces.
 
@@ -31,7 +31,8 @@ def overlap(first: Tensor, second: Tensor, k: int) -> float:
         >>> overlap(torch.eye(4), torch.eye(4)[[0, 2, 1, 3]], 2)
         0.5
     """
-    u, w = (checks.tensor(rows, "directions").flatten(1) for rows in (first, second))
+    first, second = checks.directions(first), checks.directions(second)
+    u, w = first.flatten(1), second.flatten(1)
     k = checks.whole(k, "k")
     if first.ndim == second.ndim == 4 and first.shape[1:] != second.shape[1:]:
         raise ValueError(

@@ -16,7 +16,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from scipy import stats
@@ -26,42 +26,9 @@ from torch.autograd import forward_ad
 from anisotropy._util import checks
 from anisotropy.models import identity, memory, vetting
 from anisotropy.models.architectures import build
-from anisotropy.nads import readouts, responses, running
-from anisotropy.nads.estimation import DENSE_LIMIT, ROUNDING
-
-Point = Literal["zero", "normal"] | Tensor
-
-
-@dataclass(frozen=True)
-class Dipole:
-    """The finite dipole (x - h v, x + h v) of each direction v.
-
-    Attributes:
-        step: h, in units of the input.
-        at: x: "zero"; "normal", one x ~ N(0, sigma^2 I) drawn from the seed; or an input.
-        sigma: standard deviation of a normal x.
-    """
-
-    step: float = 1.0
-    at: Point = "zero"
-    sigma: float = 1.0
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """The derivative along each direction. Attributes as for `Dipole`; at 0 networks of ReLUs have a kink."""
-
-    at: Point = "normal"
-    sigma: float = 1.0
-
-
-@dataclass(frozen=True)
-class Secant:
-    """Differences along single pixels, as `nads.estimate` takes them. Attributes as for `Dipole`."""
-
-    step: float = 100.0
-    at: Point = "normal"
-    sigma: float = 1.0
+from anisotropy.nads import definitions, readouts, responses, running
+from anisotropy.nads.definitions import Dipole, Gradient, Secant
+from anisotropy.nads.estimation import DENSE_LIMIT
 
 
 @dataclass
@@ -114,10 +81,9 @@ def energies(
     make: Callable[[], nn.Module],
     directions: Tensor | Sequence[Tensor],
     *,
-    response: Dipole | Gradient | Secant | None = None,
+    response: Dipole | Gradient | Secant = Dipole(),
     networks: int = 8,
     seed: int = 0,
-    dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     workers: int = 1,
 ) -> Energies:
@@ -125,13 +91,12 @@ def energies(
 
     Args:
         make: factory of networks with one output.
-        directions: (K, *shape), of unit norm; or anything that has a length and gives a direction (*shape) for an
-            index, such as `directions.Waves`, which makes them as they are needed. Shapes of one, two and three axes
-            will do: (length,), (1, length), (nodes, features), (C, H, W).
-        response: what is measured, `Dipole()` if None.
+        directions: (K, *shape), of unit norm, a tensor or an array; NADs; or anything that has a length and gives a
+            direction (*shape) for an index, such as `directions.Waves`, which makes them as they are needed. Shapes of
+            one, two and three axes will do: (length,), (1, length), (nodes, features), (C, H, W).
+        response: what is measured, with its own settings (`definitions`).
         networks: N. One tells strong directions from weak, and has no standard errors.
         seed: of networks and point; the networks are those of `nads.estimate` with the same seed.
-        dtype: of the networks.
         device: where they run.
         workers: processes, each with one thread.
 
@@ -152,25 +117,31 @@ def energies(
         True
     """
     checks.factory(make)
-    response = response or Dipole()
+    kind = definitions.named(response, Dipole, Gradient, Secant)
     for value, name, least in ((networks, "networks", 1), (workers, "workers", 1)):
         checks.whole(value, name, least)
     checks.seed(seed)
     checks.device(device)
+    if hasattr(directions, "__array__") or not hasattr(directions, "__getitem__"):
+        directions = checks.directions(directions)
     shape = _shape(directions)
-    _check(response, shape, dtype)
-    point = _point(response, shape, seed)
+    if isinstance(response, Secant) and math.prod(shape) > DENSE_LIMIT:
+        raise ValueError(
+            f"a secant of shape {shape} takes {2 * math.prod(shape):,} forward passes a network, and at most "
+            f"{2 * DENSE_LIMIT:,} are taken: measure Dipole(), two passes a direction, or Gradient()"
+        )
+    step, dtype = definitions.finite_step(response), definitions.precision(response)
+    point = definitions.point(response, shape, seed)
     fresh = vetting.measured(make, point, seed)
-    along = _Along(
-        response, directions, point, readouts.examine(make, shape, seed=seed), dtype, device, seed, copy=not fresh
-    )
+    readout = readouts.examine(make, shape, seed=seed) if response.integrate_readout else None
+    along = _Along(response, directions, point, readout, dtype, device, seed, copy=not fresh)
     samples = torch.stack(list(running.stream(make, along, range(networks), workers)))
     called = None if hasattr(make, "spec") else getattr(make, "__qualname__", type(make).__name__)
     settings = {
         "architecture": identity.architecture(make, called, shape),
         "input_shape": list(shape),
-        "response": type(response).__name__.lower(),
-        "step": getattr(response, "step", None),
+        "response": kind,
+        "step": step,
         "at": response.at if isinstance(response.at, str) else "input",
         "sigma": response.sigma if isinstance(response.at, str) and response.at == "normal" else None,
         "readout": asdict(along.readout) if along.readout else None,
@@ -269,9 +240,7 @@ def _derivatives(features: responses.Features, x: Tensor, block: Tensor) -> Tens
 
 def _shape(directions: Tensor | Sequence[Tensor]) -> tuple[int, ...]:
     """Shape of one direction."""
-    if not isinstance(directions, Tensor) and not (
-        hasattr(directions, "__len__") and hasattr(directions, "__getitem__")
-    ):
+    if not hasattr(directions, "__len__"):
         checks.tensor(directions, "directions")
     if not len(directions):
         raise ValueError("expected at least one direction, got none")
@@ -279,37 +248,3 @@ def _shape(directions: Tensor | Sequence[Tensor]) -> tuple[int, ...]:
     if not 1 <= len(shape) <= 3:
         raise ValueError(f"expected directions (K, *shape) with one to three axes in shape, got {shape} for one")
     return shape
-
-
-def _check(response: Dipole | Gradient | Secant, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    if not isinstance(response, (Dipole, Gradient, Secant)):
-        raise TypeError(f"expected response=Dipole(), Gradient() or Secant(), got {checks.described(response)}")
-    if not checks.number(response.sigma, "sigma") > 0:
-        raise ValueError(f"expected a positive sigma, got {response.sigma}")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"expected a dtype such as torch.float32, got {dtype!r}")
-    if isinstance(response, Secant) and math.prod(shape) > DENSE_LIMIT:
-        raise ValueError(
-            f"a secant of shape {shape} takes {2 * math.prod(shape):,} forward passes a network, and at most "
-            f"{2 * DENSE_LIMIT:,} are taken: measure Dipole(), two passes a direction, or Gradient()"
-        )
-    least = ROUNDING * torch.finfo(dtype).eps
-    if not isinstance(response, Gradient) and not checks.number(response.step, "step") >= least:
-        raise ValueError(
-            f"expected a step of at least {least:.2g} in {dtype}, got {response.step:g}: smaller ones measure how "
-            "activations are rounded. Take float32, a larger step, or Gradient()"
-        )
-
-
-def _point(response: Dipole | Gradient | Secant, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Evaluation point; a normal one is that of `nads.estimate` with this seed, times sigma."""
-    if isinstance(response.at, Tensor):
-        if tuple(response.at.shape) != shape:
-            raise ValueError(f"expected a point of the directions' shape {shape}, got {tuple(response.at.shape)}")
-        return response.at.detach().float().cpu()
-    if response.at == "zero":
-        return torch.zeros(shape)
-    if response.at != "normal":
-        raise ValueError(f'expected at="zero", "normal" or an input of shape {shape}, got {response.at!r}')
-    generator = torch.Generator().manual_seed(running.number(seed, 2))
-    return response.sigma * torch.randn(shape, generator=generator, dtype=torch.float32)

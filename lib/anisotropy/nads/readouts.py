@@ -91,7 +91,8 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
     if name is None:
         warnings.warn(
             "the network does not end in one linear layer of its own: responses are sampled instead of averaged over "
-            "the read-out, which takes many more networks. End it in nn.Linear, or pass integrate_readout=False",
+            "the read-out, which takes many more networks. End it in nn.Linear, or take "
+            "Secant(integrate_readout=False)",
             stacklevel=3,
         )
         return None

@@ -257,8 +257,7 @@ def _from_one_pass(features: Features, x: Tensor, blocks: Sequence[Tensor]) -> l
         seen = features(image)
     if not seen.requires_grad:
         raise ValueError(
-            "the network's output does not depend differentiably on the image (torch.no_grad inside it?): take "
-            'method="secant"'
+            "the network's output does not depend differentiably on the image (torch.no_grad inside it?): take Secant()"
         )
 
     def back(block: Tensor) -> list[Tensor]:

@@ -20,68 +20,60 @@ from tqdm import tqdm
 
 from anisotropy._util import processes
 from anisotropy.models.architectures import build
-from anisotropy.nads import readouts, responses
+from anisotropy.nads import definitions, readouts, responses
+from anisotropy.nads.definitions import Gradient, Mixed, Secant
 from anisotropy.nads.result import read_tensors, write_tensors
 
 SAVE_EVERY, SAVING = 20.0, 0.05
 """Seconds between two saved states, at least, and the share of the time that saving may take."""
 
 
-def number(*numbers: int) -> int:
-    """One seed from several numbers, such as a stream and an index."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
 @dataclass(frozen=True)
-class Response:
+class Rows:
     """How one network's rows are made; the same for every network of an estimate.
 
     `copy` is False where each network is made anew, with nothing of the one before: it need not be kept as it was.
     """
 
-    method: str
-    step: float
+    response: Secant | Gradient | Mixed
     point: Tensor
     readout: readouts.Readout | None
-    draws: int | None
-    probes: int
-    chunk: int | None
-    dtype: torch.dtype
     device: str
     seed: int
     copy: bool = True
 
     def rows(self, make: Callable[[], nn.Module], index: int) -> Tensor:
         """Rows (R, D) of network number `index`."""
-        network = responses.prepare(build(make, self.seed, index), self.dtype, self.device, copy=self.copy)
-        point = self.point.to(self.device)
-        generator = torch.Generator().manual_seed(number(self.seed, index, 1))
+        asked, readout, point = self.response, self.readout, self.point.to(self.device)
+        network = build(make, self.seed, index)
+        network = responses.prepare(network, definitions.precision(asked), self.device, copy=self.copy)
+        generator = torch.Generator().manual_seed(definitions.number(self.seed, index, 1))
         try:
-            if self.method == "secant":
-                return responses.secant_rows(network, point, step=self.step, readout=self.readout, chunk=self.chunk)
-            if self.method == "gradient":
+            if isinstance(asked, Secant):
+                return responses.secant_rows(network, point, step=asked.step, readout=readout, chunk=asked.chunk)
+            if isinstance(asked, Gradient):
                 return responses.gradient_rows(
-                    network, point, readout=self.readout, draws=self.draws, generator=generator, chunk=self.chunk
+                    network, point, readout=readout, draws=asked.draws, generator=generator, chunk=asked.chunk
                 )
-            return responses.mixed_rows(network, point, probes=self.probes, generator=generator)
+            return responses.mixed_rows(network, point, probes=asked.probes, generator=generator)
         except FloatingPointError as error:
             raise FloatingPointError(f"network {index} of seed {self.seed}: {error}") from None
 
 
-def stream(factory, response: Response, indices: range, workers: int) -> Iterator[Tensor]:
+def stream(factory, rows: Rows, indices: range, workers: int) -> Iterator[Tensor]:
     """Rows of the networks in order, from this process or from several with one thread each."""
     if workers == 1 or len(indices) < 2:
-        yield from (response.rows(factory, index) for index in indices)
+        yield from (rows.rows(factory, index) for index in indices)
         return
 
     def work(index: int) -> np.ndarray:
         torch.set_num_threads(1)
-        return response.rows(factory, index).cpu().numpy()
+        return rows.rows(factory, index).cpu().numpy()
 
     mortal = {"initializer": processes.die_with, "initargs": (os.getpid(),)}
     pool = joblib.Parallel(workers, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None, **mortal)
-    for rows in pool(joblib.delayed(work)(index) for index in indices):
-        yield torch.from_numpy(rows)
+    for found in pool(joblib.delayed(work)(index) for index in indices):
+        yield torch.from_numpy(found)
 
 
 @contextmanager
@@ -107,19 +99,19 @@ class Run:
     Attributes:
         count: networks added so far.
         seconds: spent on them, over all calls.
-        curve: what "auto" saw at its checkpoints.
+        curve: what `Until` saw at its checkpoints.
     """
 
-    def __init__(self, covariance, response: Response, settings: dict[str, Any], state: Path | None):
-        self.covariance, self.response, self.settings, self.state = covariance, response, settings, state
+    def __init__(self, covariance, rows: Rows, settings: dict[str, Any], state: Path | None):
+        self.covariance, self.rows, self.settings, self.state = covariance, rows, settings, state
         self.count, self.seconds, self.curve = 0, 0.0, []
         self._whole = True  # what is summed is what is counted
 
-    def advance(self, factory, goal: int, workers: int, progress: bool, begin: float) -> None:
+    def advance(self, factory, goal: int, workers: int, begin: float) -> None:
         """Add networks until there are `goal` of them."""
         saved, cost = time.monotonic(), 0.0
-        bar = tqdm(total=goal, initial=self.count, unit="network", disable=None if progress else True, leave=False)
-        rows = stream(factory, self.response, range(self.count, goal), workers)
+        bar = tqdm(total=goal, initial=self.count, unit="network", disable=None, leave=False)
+        rows = stream(factory, self.rows, range(self.count, goal), workers)
         try:
             with warnings.catch_warnings():
                 # A worker whose memory has grown is replaced, and says so; networks of changing size make it grow.
@@ -154,7 +146,7 @@ class Run:
     def resume(self, factory, point: Tensor) -> None:
         """Go on from the state on disk, if it is of this estimate: the same settings and the same first network."""
         with torch.no_grad():
-            self.probe = torch.cat([point.flatten(), build(factory, self.response.seed)(point[None]).flatten()])
+            self.probe = torch.cat([point.flatten(), build(factory, self.rows.seed)(point[None]).flatten()])
         if self.state is None or not self.state.exists():
             return
         try:

@@ -15,34 +15,30 @@ import torch
 from anisotropy._util import paths
 from anisotropy.models import architectures
 from anisotropy.nads import estimation, loading, result
+from anisotropy.nads.definitions import Secant
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "logreg": {"networks": 8},
     "lenet": {"networks": 400},
-    "vgg11": {"networks": 64, "dtype": "bfloat16"},
-    "resnet18": {"networks": 48, "dtype": "bfloat16"},
-    "densenet121": {"networks": 16, "dtype": "bfloat16"},
+    "vgg11": {"networks": 64, "response": Secant(dtype="bfloat16")},
+    "resnet18": {"networks": 48, "response": Secant(dtype="bfloat16")},
+    "densenet121": {"networks": 16, "response": Secant(dtype="bfloat16")},
 }
 """Arguments of `nads.estimate` for each network of the paper; the rest are its defaults."""
 
 
-def measure(
-    name: str, *, states: str | Path | None = None, workers: int = 1, progress: bool = True, **changes: Any
-) -> result.Nads:
+def measure(name: str, *, states: str | Path | None = None, workers: int = 1, **changes: Any) -> result.Nads:
     """NADs of one network of the paper with its `SETTINGS`, or some of them changed.
 
     Args:
         name: one of `SETTINGS`.
         states: folder of resumable states, one file per network; None keeps none.
         workers: processes.
-        progress: a progress bar, on a terminal only.
         **changes: arguments of `nads.estimate`.
     """
     state = Path(states) / f"{name}.safetensors" if states else None
     arguments = {**SETTINGS[name], **changes}
-    return estimation.estimate(
-        architectures.factory(name), workers=workers, progress=progress, state=state, **arguments
-    )
+    return estimation.estimate(architectures.factory(name), workers=workers, state=state, **arguments)
 
 
 def main() -> None:

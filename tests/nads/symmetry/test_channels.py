@@ -224,48 +224,50 @@ def test_one_channel_has_no_colours():
     assert not channels.verified(architectures.factory("lenet", image_size=16), (1, 16, 16))
 
 
-def whole(networks, method, seed=0):
+SECANT = nads.Secant(1.0, "zero")
+
+
+def whole(networks, response, seed=0):
     """Measured as a whole, where only the grid's symmetries are assumed."""
-    settings = {"at": "zero", "method": method, "step": 1.0, "symmetry": SQUARE}
-    return nads.estimate(Small, SHAPE, networks=networks, seed=seed, **settings).covariance()
+    return nads.estimate(Small, SHAPE, response, networks=networks, seed=seed, symmetry=SQUARE).covariance()
 
 
-@pytest.mark.parametrize(("method", "networks"), [("gradient", 800), ("secant", 400), ("mixed", 400)])
-def test_the_whole_covariance_tends_to_the_blocks(method, networks):
+@pytest.mark.parametrize(
+    ("response", "networks"), [(nads.Gradient(at="zero"), 800), (SECANT, 400), (nads.Mixed(at="zero"), 400)]
+)
+def test_the_whole_covariance_tends_to_the_blocks(response, networks):
     """What is not in the blocks is noise: it falls as the root of the number of networks."""
     rest = []
     for count in (networks // 16, networks):
-        c = whole(count, method)
+        c = whole(count, response)
         mean = c.view(3, 64, 3, 64).diagonal(dim1=0, dim2=2).mean(2)
         rest.append(float((c - torch.kron(torch.eye(3), mean)).norm() / c.norm()))
     assert rest[1] < rest[0] / 2  # a quarter is expected; what is not noise would stay
-    settings = {"at": "zero", "method": method, "step": 1.0, "symmetry": (*SQUARE, "c")}
-    alike = nads.estimate(Small, SHAPE, networks=networks, **settings)
+    alike = nads.estimate(Small, SHAPE, response, networks=networks, symmetry=(*SQUARE, "c"))
     assert torch.allclose(alike.covariance(), torch.kron(torch.eye(3), mean), atol=1e-5 * float(mean.abs().max()))
 
 
 def test_fewer_networks_know_as_much():
     """Without the noise between channels, and with that in them averaged, a quarter of the networks is enough."""
-    settings = {"step": 1.0, "at": "zero", "symmetry": (*SQUARE, "c")}
-    truth = nads.estimate(Small, SHAPE, networks=400, seed=9, **settings).covariance()
-    few = nads.estimate(Small, SHAPE, networks=24, **settings).covariance()
-    assert float((few - truth).norm()) < float((whole(96, "secant") - truth).norm())
+    truth = nads.estimate(Small, SHAPE, SECANT, networks=400, seed=9, symmetry=(*SQUARE, "c")).covariance()
+    few = nads.estimate(Small, SHAPE, SECANT, networks=24, symmetry=(*SQUARE, "c")).covariance()
+    assert float((few - truth).norm()) < float((whole(96, SECANT) - truth).norm())
 
 
 def test_a_preferred_colour_stays():
     loud = lambda: Small(louder)  # noqa: E731
-    found = nads.estimate(loud, SHAPE, networks=100, method="gradient")
+    found = nads.estimate(loud, SHAPE, nads.Gradient(), networks=100)
     assert "c" not in found.settings["symmetry"]
     by_channel = found.directions[0].square().sum((1, 2))
     assert float(by_channel[0]) > 0.8
-    truth = nads.estimate(loud, SHAPE, networks=400, method="gradient", symmetry="none", seed=1).covariance()
-    wrong = nads.estimate(loud, SHAPE, networks=100, method="gradient", symmetry=("c",)).covariance()
+    truth = nads.estimate(loud, SHAPE, nads.Gradient(), networks=400, symmetry="none", seed=1).covariance()
+    wrong = nads.estimate(loud, SHAPE, nads.Gradient(), networks=100, symmetry=("c",)).covariance()
     assert float((found.covariance() - truth).norm()) < 0.7 * float((wrong - truth).norm())
 
 
 def test_auto_looks_at_whole_triplets():
     with pytest.warns(UserWarning, match="top-6 overlap"):
-        found = nads.estimate(Small, SHAPE, networks="auto", target=(4, 1.0), max_networks=6)
+        found = nads.estimate(Small, SHAPE, networks=nads.Until(4, 1.0, most=6))
     assert found.curve[-1][2] == found.split_half[6]
 
 
@@ -332,9 +334,9 @@ def test_a_run_that_is_cut_off_goes_on_with_the_same_result(tmp_path):
 
 def test_an_image_has_no_symmetry_of_colours_unless_it_is_black():
     image = torch.zeros(SHAPE)
-    black = nads.estimate(Small, SHAPE, networks=2, at=image)
+    black = nads.estimate(Small, SHAPE, nads.Secant(at=image), networks=2)
     image[0] = 1.0
-    red = nads.estimate(Small, SHAPE, networks=2, at=image)
+    red = nads.estimate(Small, SHAPE, nads.Secant(at=image), networks=2)
     assert "c" in black.settings["symmetry"]
     assert "c" not in red.settings["symmetry"]
 

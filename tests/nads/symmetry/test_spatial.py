@@ -365,7 +365,7 @@ def test_networks_without_or_beside_convolutions_keep_what_they_have(make, expec
 
 def test_what_is_found_in_a_mixer_saves_networks():
     """Averaging over the symmetries is right (the truth has them) and brings few networks closer to it."""
-    settings = {"method": "gradient", "at": "zero", "progress": False}
+    settings = {"response": nads.Gradient(at="zero")}
     truth = nads.estimate(Mixer, (1, 16, 16), networks=600, seed=9, symmetry="none", **settings).covariance()
     found, plain = (
         nads.estimate(Mixer, (1, 16, 16), networks=16, symmetry=symmetry, **settings) for symmetry in ("auto", "none")
