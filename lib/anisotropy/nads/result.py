@@ -2,17 +2,23 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+import xarray as xr
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from anisotropy._util import checks, files
-from anisotropy.nads import compare
+from anisotropy.nads import _drawing, compare
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -80,9 +86,55 @@ class Nads:
         """Energy that the kept directions leave, tr(C) - sum_i lambda_i, at least 0; None where it is not known."""
         return None if self.trace is None else max(0.0, self.trace - float(self.eigenvalues.sum()))
 
+    def to_xarray(self) -> xr.Dataset:
+        """Directions, eigenvalues and their errors as a labelled dataset, with the settings as JSON in its attributes.
+
+        Dimensions are (nad, channel, row, column); `xarray.Dataset.to_netcdf` writes it.
+        """
+        variables = {
+            "directions": (("nad", "channel", "row", "column"), self.directions.numpy()),
+            "eigenvalues": ("nad", self.eigenvalues.numpy()),
+        }
+        if self.eigenvalue_errors is not None:
+            variables["eigenvalue_errors"] = ("nad", self.eigenvalue_errors.numpy())
+        halves = {str(k): overlap for k, overlap in self.split_half.items()}
+        about = {"networks": self.networks, "settings": json.dumps(self.settings), "split_half": json.dumps(halves)}
+        about |= {} if self.trace is None else {"trace": self.trace}
+        return xr.Dataset(variables, {"nad": range(len(self.eigenvalues))}, about)
+
+    def plot(self, indices: Sequence[int] | None = None) -> "Figure":
+        """Draw directions as pictures, the first eight by default.
+
+        Raises:
+            ValueError: an index that there is not.
+        """
+        chosen = range(min(8, len(self.directions))) if indices is None else list(indices)
+        if not len(chosen) or not all(0 <= checks.whole(i, "each index", 0) < len(self.directions) for i in chosen):
+            raise ValueError(f"expected indices from 0 to {len(self.directions) - 1}, got {chosen}")
+        return _drawing.gallery(self.directions, chosen)
+
+    def spectrum(self, ax: "Axes | None" = None, **look: Any) -> "Axes":
+        """Draw the eigenvalues in units of their mean, with their standard errors.
+
+        Args:
+            ax: where; the current axes of matplotlib if None.
+            **look: of the line, such as label="mine".
+        """
+        mean = self.trace / self.rows.shape[1] if self.trace else None
+        ax = _drawing.pyplot().gca() if ax is None else ax
+        return _drawing.spectrum(ax, self.eigenvalues, self.eigenvalue_errors, mean, **look)
+
+    def _repr_html_(self) -> str:
+        rows = [["NADs of", str(self).removeprefix("Nads(").removesuffix(")")]]
+        rows += [["largest eigenvalues", ", ".join(f"{float(v):.3g}" for v in self.eigenvalues[:5])]]
+        for k in self.split_half:
+            low, high = self.overlap_range(k)
+            rows += [[f"overlap of the leading {k} with the truth", f"{low:.2f} to {high:.2f}"]]
+        return _drawing.html_table(rows)
+
     def overlap(self, other: "Nads | Tensor", k: int) -> float:
         """Overlap |U_k^T W_k|_F^2 / k of the top-k subspaces, 1 for the same subspace (`compare.overlap`)."""
-        return compare.overlap(self.directions, other.directions if isinstance(other, Nads) else other, k)
+        return compare.overlap(self, other, k)
 
     def alignment(self, other: "Nads") -> float:
         """Correlation of the anisotropic parts of the two covariances, NaN where one has none (`compare.alignment`).
@@ -108,7 +160,7 @@ class Nads:
         return (u.T * self.eigenvalues) @ u
 
     def energy(self, v: Tensor) -> Tensor:
-        """Quadratic form v^T C v of directions v (K, C, H, W): how strongly fresh networks answer to each (Eq. 6).
+        """Quadratic form v^T C v of directions v (K, C, H, W) or NADs: how strongly fresh networks answer (Eq. 6).
 
         Raises:
             ValueError: shapes do not fit, or v^T C v depends on directions that were not kept (`energy_range`).
@@ -138,7 +190,8 @@ class Nads:
         Raises:
             TypeError, ValueError: no tensor, or shapes do not fit.
         """
-        if checks.tensor(v, "directions").shape[1:] != self.directions.shape[1:]:
+        v = checks.directions(v)
+        if v.shape[1:] != self.directions.shape[1:]:
             raise ValueError(
                 f"expected directions of shape (K, {', '.join(map(str, self.directions.shape[1:]))}), got "
                 f"{tuple(v.shape)}"
