@@ -12,11 +12,13 @@ MINUTES ?= 5
 ROW ?=
 SEED ?=
 CIFAR ?= data/cifar10
+PUBLISHED ?=
+SLOW ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup reproduce report test campaign record audit benchmark lint lab clean
+.PHONY: help setup reproduce report test campaign record audit statements benchmark lint lab clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,14 +43,17 @@ test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
 
-campaign: $(READY)  ## rows of the record in the background, from a clean copy of the commit: HOURS=2 CIFAR=folder
-	nice -n 19 $(BIN)/python -m anisotropy campaign --hours $(HOURS) --cifar $(CIFAR)
+campaign: $(READY)  ## rows of the record in the background, from a clean copy of the commit: HOURS=2 CIFAR=folder ONLY=fig2
+	nice -n 19 $(BIN)/python -m anisotropy campaign --hours $(HOURS) --cifar $(CIFAR) $(if $(ONLY),--only $(ONLY))
 
 record: $(READY)  ## add finished rows to results/, which is committed
 	$(BIN)/python -m anisotropy record
 
 audit: $(READY)  ## compute lines of the record again, drawn at random: MINUTES=5 ONLY=vgg11 ROW=key SEED=1
 	$(BIN)/python -m anisotropy audit --minutes $(MINUTES) --only '$(ONLY)' --row '$(ROW)' --cifar $(CIFAR) $(if $(SEED),--seed $(SEED))
+
+statements: $(READY)  ## docs/statements.md: each statement of the paper, judged; PUBLISHED=the authors' data, SLOW=1
+	$(BIN)/python -m anisotropy statements $(if $(PUBLISHED),--published $(PUBLISHED)) $(if $(SLOW),--slow)
 
 benchmark: $(READY)  ## what it costs, against the naive way: benchmarks/results/README.md; about 35 minutes
 	$(BIN)/python benchmarks/run.py

@@ -11,6 +11,7 @@ COMMANDS = {
     "report": ("cli.report", "write the report, one HTML file"),
     "record": ("results.record", "check the committed results, or add to them"),
     "audit": ("experiments.audit", "compute lines of the record again, drawn at random"),
+    "statements": ("paper.statements_page", "judge the statements of the paper"),
     "campaign": ("experiments.campaign", "compute what the record is to hold, in the background"),
     "discrimination": ("paper.discrimination", "measure what foretells the published Fig. 1, for the record"),
     "foretold": ("paper.foretold", "draw the figure of the README"),
