@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from anisotropy._util import paths
-from anisotropy.paper import discrimination
+from anisotropy.paper import discrimination, plotting
 from anisotropy.paper.discrimination import PREDICTORS, Predictor, told
 from anisotropy.results import record
 
@@ -100,3 +100,39 @@ def test_every_predictor_can_be_measured():
     for predictor in PREDICTORS:
         if predictor.at:
             assert type(predictor.response()).__name__.lower() == predictor.name
+
+
+COLUMNS = [
+    Predictor("frequency"),
+    Predictor("nads"),
+    Predictor("dipole", 1.0, "zero"),
+    Predictor("dipole", 100.0, "normal", 3.0),
+    Predictor("gradient", None, "normal", 1.0),
+]
+
+
+def test_the_docs_say_what_the_record_holds():
+    """The table of docs/record.md, and what the README says under its figure."""
+    path = paths.root() / "results/discrimination.jsonl"
+    rows = list(record.read(path).rows.values())
+    assert not record.read(path).problems
+    assert len({row["published"] for row in rows}) == 1
+
+    def line(network, predictor, count=None):
+        same = [r for r in rows if r["network"] == network and record.fields_of(r)["predictor"] == vars(predictor)]
+        return next((r for r in same if r["networks"] == (count or max(r["networks"] for r in same))), None)
+
+    text, right = (paths.root() / "docs/record.md").read_text(encoding="utf-8"), []
+    for network in discrimination.COUNTS:
+        cells = [plotting.LABELS[network]]
+        for predictor in COLUMNS:
+            found = line(network, predictor)
+            cells.append(f"{found['area']:.3f} ({found['low']:.3f} to {found['high']:.3f})" if found else "–")
+        assert f"| {' | '.join(cells)} |" in text
+        right.append(f"{100 * line(network, COLUMNS[2])['right']:.0f}")
+    readme = (paths.root() / "README.md").read_text(encoding="utf-8")
+    assert f"Foretold are {', '.join(right[:3])} and {right[3]} %" in readme
+    single = line("resnet18", COLUMNS[2], 1)
+    assert (single["area"], single["least"], single["right"]) == (1, 1, 1)
+    assert round(single["seconds"]) == 2
+    assert "two seconds on one core" in readme
