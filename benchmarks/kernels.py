@@ -1,17 +1,19 @@
 """What exact NADs of infinitely wide networks cost, beside sampling the same covariance to the same error.
 
-    python benchmarks/kernels.py [--cases 'lenet secant' ...] [--networks 8]
+    python benchmarks/kernels.py [--cases 'lenet secant' ...] [--networks 24]
 
 Networks of finite width differ from the limit, so sampling them to more precision than that difference says nothing
 more than the exact matrix does. With C_1, ..., C_n the covariances of n random networks (read-out integrated out,
-averaged over the grid's symmetries), each divided by the trace of their mean M, and C the exact one over its trace:
+averaged over the grid's symmetries), each divided by the trace of their mean, and C the exact one over its trace, let
+G_ij = <C_i - C, C_j - C> in Frobenius' product:
 
-    spread^2 = sum |C_i - M|^2 / (n - 1)          what one network's noise is
-    bias^2   = |M - C|^2 - spread^2 / n           what the width leaves
+    bias^2   = mean of G_ij over i != j           what the width leaves, with the jackknife's standard error
+    spread^2 = mean of G_ii - bias^2              what one network's noise is
 
-in Frobenius' norm, over that of C. `worth` networks, (spread / bias)^2, leave sampling noise as large as the bias: so
-many networks are as far from the truth of their width as the exact matrix is. Seconds are processor time of one thread.
-Each exact computation is a process of its own, whose peak of memory above that of the libraries is recorded.
+`worth` networks, (spread / bias)^2, leave sampling noise as large as the bias: so many networks are as far from the
+truth of their width as the exact matrix is. Where bias^2 is less than two standard errors, only a bound is given: with
+bias^2 two standard errors larger. Seconds are processor time of one thread. Each exact computation is a process of its
+own, whose peak of memory above that of the libraries is recorded.
 """
 
 import argparse
@@ -26,9 +28,8 @@ import torch
 from anisotropy import kernels
 from anisotropy.kernels import layers
 from anisotropy.models import architectures
-from anisotropy.nads import readouts, responses
+from anisotropy.nads import Gradient, Secant, definitions, readouts, responses
 from anisotropy.nads.covariances import DenseCovariance
-from anisotropy.nads.estimation import _point
 from anisotropy.nads.symmetry import spatial
 from measuring import RESULTS, load, origin, write
 from torch import Tensor
@@ -51,17 +52,20 @@ class Wide:
 
 
 CASES = {
-    "plain secant": (lambda side: Wide(side, 128), "secant", 32),
+    "plain secant": (lambda side: Wide(side, 128), "secant", 32, 24),
     "lenet secant": (
         lambda side: architectures.factory("anisotropy.models.blurpool:lenet", kind="average", image_size=side),
         "secant",
         32,
+        96,
     ),
-    "resnet18 secant": (lambda side: architectures.factory("resnet18", image_size=side), "secant", 32),
-    "resnet18 gradient": (lambda side: architectures.factory("resnet18", image_size=side), "gradient", 32),
-    "densenet121 gradient": (lambda side: architectures.factory("densenet121", image_size=side), "gradient", 16),
+    "resnet18 secant": (lambda side: architectures.factory("resnet18", image_size=side), "secant", 32, 10),
+    "resnet18 gradient": (lambda side: architectures.factory("resnet18", image_size=side), "gradient", 32, 96),
+    "densenet121 gradient": (lambda side: architectures.factory("densenet121", image_size=side), "gradient", 16, 96),
 }
-"""Name -> factory by side of the image, response, side."""
+"""Name -> factory by side of the image, response, side, random networks."""
+
+RESPONSES = {"secant": Secant(math.inf, "zero"), "gradient": Gradient()}
 
 READOUTS = 16
 """Random read-outs of each network whose gradients are taken."""
@@ -69,12 +73,12 @@ READOUTS = 16
 
 def exact(name: str, side: int) -> dict:
     """Seconds and peak of memory of one exact covariance, and the covariance, in this process."""
-    make, response, _ = CASES[name]
+    make, response, *_ = CASES[name]
     graph = kernels.graph_of(make(side))
     kernels.infinite_width(layers.Sequential(layers.Conv(3), layers.ReLU(), layers.Readout()), (1, 4, 4))  # libraries
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     before, begin = _kib("VmRSS"), time.process_time()
-    found = kernels.infinite_width(graph, response=response)
+    found = kernels.infinite_width(graph, response=RESPONSES[response])
     seconds = time.process_time() - begin
     return {"seconds": seconds, "gib": (_kib("VmHWM") - before) / 2**20, "covariance": found.covariance()}
 
@@ -87,10 +91,10 @@ def _kib(name: str) -> int:
 
 def sampled(name: str, side: int, networks: int) -> tuple[list[Tensor], float]:
     """Covariances of random networks, and processor time of one of them."""
-    make, response, _ = CASES[name]
+    make, response, *_ = CASES[name]
     factory = make(side)
     shape = factory.input_shape
-    x = torch.zeros(shape) if response == "secant" else _point("normal", shape, 0)
+    x = definitions.point(RESPONSES[response], shape, 0)
     group = spatial.verified(factory, shape) if response == "secant" else ("",)
     readout, found, generator = readouts.examine(factory, shape), [], torch.Generator().manual_seed(0)
     begin = time.process_time()
@@ -102,23 +106,28 @@ def sampled(name: str, side: int, networks: int) -> tuple[list[Tensor], float]:
             rows = responses.gradient_rows(network, x, readout=readout, draws=READOUTS, generator=generator)
         one = DenseCovariance(shape, group, parts=1)
         one.add(rows)
-        found.append(one.covariance())
+        found.append(one.covariance().float())
     return found, (time.process_time() - begin) / networks
 
 
-def compare(covariance: Tensor, samples: list[Tensor]) -> dict[str, float]:
+def compare(covariance: Tensor, samples: list[Tensor]) -> dict:
     """Spread of one network and bias of the width, relative, and how many networks the exact matrix is worth."""
-    n, mean = len(samples), sum(samples) / len(samples)
-    trace, size = mean.trace(), (covariance / covariance.trace()).norm()
-    spread = sum(float(((c - mean) / trace).square().sum()) for c in samples) / (n - 1)
-    apart = float((mean / trace - covariance / covariance.trace()).square().sum())
-    bias = apart - spread / n
+    n, trace = len(samples), float(sum(c.trace() for c in samples)) / len(samples)
+    limit = covariance / covariance.trace()
+    apart = torch.stack([(c / trace - limit).float().flatten() for c in samples])
+    gram = (apart @ apart.T).double() / limit.square().sum()
+    own, rows = gram.diagonal(), gram.sum(1) - gram.diagonal()
+    bias = float(rows.sum()) / (n * (n - 1))
+    without = (rows.sum() - 2 * rows) / ((n - 1) * (n - 2))
+    error = float(((n - 1) / n * (without - without.mean()).square().sum()).sqrt())
+    spread, decided = float(own.mean()) - bias, bias > 2 * error
     return {
-        "spread": math.sqrt(spread) / float(size),
-        "apart": math.sqrt(apart) / float(size),
-        "bias": math.sqrt(max(bias, 0.0)) / float(size),
-        "worth": spread / bias if bias > 0 else None,
-        "trace_ratio": float(trace / covariance.trace()),
+        "spread": math.sqrt(spread),
+        "bias_squared": bias,
+        "bias_squared_error": error,
+        "decided": decided,
+        "worth": spread / (bias if decided else max(bias, 0.0) + 2 * error),
+        "trace_ratio": trace / float(covariance.trace()),
     }
 
 
@@ -132,8 +141,7 @@ def measure(name: str, side: int, networks: int) -> dict:
     file.unlink()
     samples, seconds = sampled(name, side, networks)
     row |= {"network_seconds": seconds, **compare(covariance, samples)}
-    row["sampling_seconds"] = row["worth"] and row["worth"] * seconds
-    return row
+    return row | {"sampling_seconds": row["worth"] * seconds}
 
 
 def main() -> None:
@@ -141,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--side", type=int, help="of the image, instead of each case's own")
-    parser.add_argument("--networks", type=int, default=8)
+    parser.add_argument("--networks", type=int, help="random networks, at least 3, instead of each case's own")
     parser.add_argument("--child", choices=list(CASES), help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, default=RESULTS / "kernels.json")
     arguments = parser.parse_args()
@@ -153,12 +161,14 @@ def main() -> None:
         return
     rows = []
     for name in arguments.cases:
-        rows.append(measure(name, arguments.side or CASES[name][2], arguments.networks))
+        *_, side, networks = CASES[name]
+        rows.append(measure(name, arguments.side or side, arguments.networks or networks))
         row = rows[-1]
-        worth = "as many as you like" if row["worth"] is None else f"{row['worth']:.1f}"
+        worth = f"{'' if row['decided'] else 'at least '}{row['worth']:.1f} networks"
         print(
             f"{name:22s} exact {row['exact']['seconds']:.2f} s, {row['exact']['gib']:.2f} GiB; a network "
-            f"{row['network_seconds']:.2f} s; spread {row['spread']:.3f}, bias {row['bias']:.3f}: worth {worth}",
+            f"{row['network_seconds']:.2f} s; spread {row['spread']:.3f}, bias^2 {row['bias_squared']:.4f} "
+            f"+- {row['bias_squared_error']:.4f}: worth {worth}",
             flush=True,
         )
         write(arguments.output, {"what": "exact covariances beside sampled ones", "rows": rows, **origin()})

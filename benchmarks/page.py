@@ -182,9 +182,9 @@ def kernels_section(content: dict) -> list[str]:
         "exact, GiB": lambda r: f"{r['exact']['gib']:.2f}",
         "a network, s": lambda r: f"{r['network_seconds']:.2g}",
         "spread of one network": lambda r: f"{r['spread']:.2f}",
-        "difference of the width": lambda r: f"{r['bias']:.2f}",
-        "worth, networks": lambda r: "any number" if r["worth"] is None else f"{r['worth']:.0f}",
-        "sampling, s": lambda r: "" if r["worth"] is None else f"{r['sampling_seconds']:.2g}",
+        "squared difference of the width": lambda r: f"{r['bias_squared']:.3f} ± {r['bias_squared_error']:.3f}",
+        "worth, networks": lambda r: f"{'' if r['decided'] else '> '}{r['worth']:.0f}",
+        "sampling, s": lambda r: f"{'' if r['decided'] else '> '}{r['sampling_seconds']:.3g}",
         "networks sampled": lambda r: f"{r['networks']}",
     }
     return [
@@ -192,8 +192,8 @@ def kernels_section(content: dict) -> list[str]:
         "`kernels.infinite_width` computes the covariance that networks of infinitely many channels have. Networks of "
         "finite width differ from it: `worth` is the number of random networks whose sampling noise is as large as "
         "that difference, and `sampling` what these would take. Covariances over their traces, errors in Frobenius' "
-        "norm over that of the exact one, estimated from few networks; processor time of one thread. ResNet-18's "
-        "rectified skips are not Gaussian, so its difference is not that of the width alone.",
+        "norm over that of the exact one; where the difference is below two standard errors, a bound. Processor time "
+        "of one thread. ResNet-18's rectified skips are not Gaussian: its difference is not of the width alone.",
         table(columns, content["rows"]),
     ]
 

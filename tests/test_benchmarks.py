@@ -51,8 +51,8 @@ def test_all_of_it_at_tiny_size(tmp_path, page):
     assert [row["case"] for row in kernels["rows"]] == ["plain secant", "densenet121 gradient"]
     for row in kernels["rows"]:
         assert 0 < row["exact"]["seconds"] < 60
-        parts = row["bias"] ** 2 + row["spread"] ** 2 / row["networks"]
-        assert row["apart"] ** 2 == pytest.approx(parts) or row["worth"] is None
+        assert row["decided"] == (row["bias_squared"] > 2 * row["bias_squared_error"])
+        assert row["sampling_seconds"] == pytest.approx(row["worth"] * row["network_seconds"])
         assert 0.5 < row["trace_ratio"] < 2  # neither has rectified skips
     for content in contents:
         assert content["hardware"]["cores"] >= 1

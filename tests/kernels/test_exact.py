@@ -24,7 +24,7 @@ from anisotropy.kernels.layers import (
 )
 from anisotropy.kernels.layers import Sequential as Seq
 from anisotropy.models import architectures
-from anisotropy.nads import compare
+from anisotropy.nads import compare, definitions, energies
 from anisotropy.paper import published
 from torch import nn
 
@@ -311,6 +311,21 @@ def test_questions_without_an_answer_are_refused():
     finite = kernels.infinite_width(SMOOTH, (1, 8, 8), response=nads.Secant(0.1, "zero"))
     short = kernels.infinite_width(SMOOTH, (1, 8, 8), response=nads.Gradient(at="zero"))
     assert finite.overlap(short, 5) > 0.99
+
+
+def test_a_response_says_where_and_how_far():
+    graph = kernels.graph_of(POOLED, (1, 8, 8))
+    found = kernels.infinite_width(graph, response=nads.Secant(0.7, "normal", sigma=2.0), seed=3)
+    x = 2 * definitions.point(nads.Gradient(at="normal"), (1, 8, 8), 3).double()
+    expected = images.secants(graph, x, 0.7)
+    assert torch.allclose(found.covariance(), expected, atol=1e-6 * float(found.eigenvalues[0]))
+
+
+def test_energies_are_those_that_are_sampled_of_wide_networks():
+    v = normal((3, 1, 8, 8))
+    v /= v.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    wide = energies.energies(lambda: layers.network(POOLED, (1, 8, 8), 128), v.float(), networks=24)
+    assert torch.allclose(wide.mean / kernels.energies(POOLED, v), torch.ones(3, dtype=torch.float64), atol=0.15)
 
 
 # the authors' data, where a folder is given

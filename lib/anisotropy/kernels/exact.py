@@ -32,6 +32,11 @@ def infinite_width(
     K follows from a recursion over the layers (Cho and Saul, 2009; Novak et al. and Garriga-Alonso et al., 2019), so
     this is the covariance that `estimate` samples, but for the width of the networks.
 
+    At 32 x 32 pixels, processor time of one thread: secants of ResNet-18 from black 1.4 s and 0.3 GiB, of LeNet with
+    average pooling 0.9 s; gradients of ResNet-18 2.4 s, of DenseNet-121 at 16 x 16 4 s. What pools much connects all
+    pairs of positions: gradients of DenseNet-121 at 32 x 32 take minutes and 3 GiB, its secants too much. Secants at an
+    x other than black are far slower (ResNet-18 follows 4 times 8e9 numbers); `energies` along directions are not.
+
     Args:
         network: a description (`layers`), a graph, a fresh torch network or a factory of them.
         input_shape: (C, H, W); may be left out for an `architectures.factory` or a graph, which know it.
@@ -73,9 +78,7 @@ def infinite_width(
         directions=directions.float().view(-1, *graph.input_shape),
         networks=0,
         settings={
-            "architecture": getattr(
-                network, "spec", {"name": getattr(network, "__qualname__", type(network).__name__)}
-            ),
+            "architecture": getattr(network, "spec", {"name": _name(network)}),
             "input_shape": list(graph.input_shape),
             "method": f"exact {name}",
             "step": str(step) if step == math.inf else step,
