@@ -1,5 +1,6 @@
 """One environment, written down three times: pyproject.toml, requirements.lock and environment.yml say the same."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -20,7 +21,8 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 def direct() -> dict[str, Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    texts = project["dependencies"] + project["optional-dependencies"]["dev"]
+    extras = [texts for name, texts in project["optional-dependencies"].items() if name != "timm"]  # not locked
+    texts = itertools.chain(project["dependencies"], *extras)
     return {canonicalize_name(r.name): r for r in map(Requirement, texts)}
 
 

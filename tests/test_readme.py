@@ -52,6 +52,8 @@ def test_command(command, monkeypatch):
         _make(words[1:])
     elif words[0].startswith("python"):
         _python(words[1:])
+    elif words == ["pip", "install", "."]:
+        assert (ROOT / "pyproject.toml").is_file()
     elif words[:3] == ["conda", "env", "create"]:
         assert (ROOT / words[words.index("-f") + 1]).is_file()
     elif words[:2] == ["conda", "activate"]:

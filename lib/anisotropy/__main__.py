@@ -7,6 +7,7 @@ import sys
 from anisotropy._util import files
 
 COMMANDS = {
+    "measure": ("cli.measure", "measure the NADs of a network, by name"),
     "reproduce": ("cli.reproduce", "run the notebooks"),
     "report": ("cli.report", "write the report, one HTML file"),
     "record": ("results.record", "check the committed results, or add to them"),

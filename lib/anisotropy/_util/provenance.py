@@ -18,9 +18,11 @@ from anisotropy._util import paths
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of every direct dependency, as installed."""
+    """Versions of Python and of every direct dependency, those of the extras too, as installed."""
     project = tomllib.loads((paths.root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = [re.match(r"[A-Za-z0-9._-]+", requirement)[0] for requirement in project["dependencies"]]
+    brought = {name: texts for name, texts in project["optional-dependencies"].items() if name not in ("dev", "timm")}
+    texts = {*project["dependencies"], *(text for texts in brought.values() for text in texts)}
+    names = {re.match(r"[A-Za-z0-9._-]+", text)[0] for text in texts}
     found = {"python": platform.python_version(), "anisotropy": project["version"]}
     for name in sorted(names):
         try:

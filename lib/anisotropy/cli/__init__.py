@@ -1,4 +1,5 @@
-"""Command lines: `python -m anisotropy reproduce` runs the notebooks, `python -m anisotropy report` writes the report.
+"""Command lines: `python -m anisotropy reproduce` runs the notebooks, `python -m anisotropy report` writes the report,
+`python -m anisotropy measure` measures the NADs of one architecture.
 
 May import every room.
 """

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anisotropy._util import checks, paths
+from anisotropy._util import checks, extras, paths
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS = ("train", "test")
@@ -200,13 +200,12 @@ def _binary(folder: Path, split: str):
 
 
 def _torchvision(root: Path, split: str, download: bool):
-    from torchvision.datasets import CIFAR10
-
+    cifar10 = extras.needed("torchvision.datasets", "CIFAR-10").CIFAR10
     help_text = THREE_WAYS.format(root=root)
     try:  # torchvision checks every file's MD5 before it unpickles it
-        data = CIFAR10(str(root), train=split == "train", download=False)
+        data = cifar10(str(root), train=split == "train", download=False)
     except RuntimeError as missing:
-        names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
+        names = [name for name, _ in cifar10.train_list + cifar10.test_list]
         here = [name for name in names if (root / PYTHON_FOLDER / name).is_file()]
         if here and not download:
             raise ValueError(
@@ -216,7 +215,7 @@ def _torchvision(root: Path, split: str, download: bool):
         if not download:
             raise FileNotFoundError(f"found no CIFAR-10 in {root}, and downloading is off. {help_text}") from missing
         try:
-            data = CIFAR10(str(root), train=split == "train", download=True)
+            data = cifar10(str(root), train=split == "train", download=True)
         except (OSError, RuntimeError) as error:  # no network, a read-only folder, a truncated archive
             raise FileNotFoundError(
                 f"could not download CIFAR-10 into {root} ({type(error).__name__}: {error}). {help_text}"
@@ -241,8 +240,7 @@ def load_digits(split: str) -> tuple[torch.Tensor, torch.Tensor]:
     Raises:
         ValueError: if the split is unknown.
     """
-    from sklearn.datasets import load_digits as embedded
-
+    embedded = extras.needed("sklearn.datasets", "the digits").load_digits
     if split not in SPLITS:
         raise ValueError(f"expected the split 'train' or 'test', got {split!r}")
     data = embedded()

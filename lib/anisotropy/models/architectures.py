@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from anisotropy._util import checks, paths
+from anisotropy._util import checks, extras, paths
 from anisotropy.models import networks
 
 BUILTIN: dict[str, Callable[..., nn.Module]] = {
@@ -265,8 +265,7 @@ def _elsewhere(name: str) -> str | None:
 
 
 def _torchvision(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
-    from torchvision import models
-
+    models = extras.needed("torchvision.models", name)
     known = models.list_models(models)  # the classifiers: others fetch the weights of their backbone
     if target not in known:
         near = difflib.get_close_matches(target, known, n=1)
@@ -300,10 +299,7 @@ def _grey(network: nn.Module) -> nn.Module:
 
 
 def _timm(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:
-    try:
-        import timm
-    except ImportError as error:
-        raise ImportError(f"{name} needs timm: pip install 'anisotropy[timm]'") from error
+    timm = extras.needed("timm", name)
     if not timm.is_model(target):
         near = difflib.get_close_matches(target, timm.list_models(), n=1)
         raise ValueError(f"timm has no network {target!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

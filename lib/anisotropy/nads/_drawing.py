@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from anisotropy._util import checks
+from anisotropy._util import checks, extras
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,13 +54,5 @@ def spectrum(ax: "Axes", eigenvalues: Tensor, errors: Tensor | None, mean: float
 
 
 def pyplot() -> Any:
-    """Matplotlib, which the core does without.
-
-    Raises:
-        ImportError: it is not installed; says how.
-    """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("drawing needs matplotlib: pip install 'anisotropy[notebooks]'") from error
-    return plt
+    """Matplotlib, which the core does without."""
+    return extras.needed("matplotlib.pyplot", "drawing")

@@ -3,26 +3,29 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from anisotropy._util import processes
+from anisotropy._util import extras, processes
 from anisotropy.models.architectures import build
 from anisotropy.nads import definitions, readouts, responses
 from anisotropy.nads.definitions import Gradient, Mixed, Secant
 from anisotropy.nads.result import read_tensors, write_tensors
+
+LONG = 60.0
+"""Seconds that an estimate may take without a word about what it will cost."""
 
 SAVE_EVERY, SAVING = 20.0, 0.05
 """Seconds between two saved states, at least, and the share of the time that saving may take."""
@@ -66,6 +69,8 @@ def stream(factory, rows: Rows, indices: range, workers: int) -> Iterator[Tensor
         yield from (rows.rows(factory, index) for index in indices)
         return
 
+    joblib = extras.needed("joblib", "an estimate with several workers")
+
     def work(index: int) -> np.ndarray:
         torch.set_num_threads(1)
         return rows.rows(factory, index).cpu().numpy()
@@ -106,10 +111,12 @@ class Run:
         self.covariance, self.rows, self.settings, self.state = covariance, rows, settings, state
         self.count, self.seconds, self.curve = 0, 0.0, []
         self._whole = True  # what is summed is what is counted
+        self._told = not sys.stderr or not sys.stderr.isatty()
 
     def advance(self, factory, goal: int, workers: int, begin: float) -> None:
         """Add networks until there are `goal` of them."""
         saved, cost = time.monotonic(), 0.0
+        first, started = self.count + workers, saved
         bar = tqdm(total=goal, initial=self.count, unit="network", disable=None, leave=False)
         rows = stream(factory, self.rows, range(self.count, goal), workers)
         try:
@@ -124,16 +131,32 @@ class Run:
                         self._whole = True
                     self.seconds = time.monotonic() - begin
                     bar.update()
+                    if not self._told and self.count == first:
+                        self._tell(factory, (time.monotonic() - started) / workers, goal)
                     if self.state and time.monotonic() - saved > max(SAVE_EVERY, cost / SAVING):
-                        started = time.monotonic()
+                        before = time.monotonic()
                         self.save()
                         saved = time.monotonic()
-                        cost = saved - started
+                        cost = saved - before
         finally:  # an interrupt or a failing network leaves what was computed
             bar.close()
             rows.close()
             if self.state and self.count and self._whole:
                 self.save()
+
+    def _tell(self, factory, each: float, goal: int) -> None:
+        """Say on the terminal what a long estimate costs, once, and what its gradients would, from one network."""
+        if each * (goal - self.count) < LONG:
+            return
+        self._told = True
+        line = f"{_duration(each)} a network, {goal} take {_duration(each * goal)}"
+        if isinstance(self.rows.response, Secant):
+            gradient = Gradient(at=self.rows.point, dtype=self.rows.response.dtype)
+            begin = time.monotonic()
+            with suppress(ValueError, RuntimeError, FloatingPointError):  # not every network has one
+                replace(self.rows, response=gradient).rows(factory, 0)
+                line += f"; Gradient(): {_duration((time.monotonic() - begin) * goal)}"
+        tqdm.write(line, file=sys.stderr)
 
     def save(self) -> None:
         """Write the state; a disk that refuses it is warned about."""
@@ -171,3 +194,10 @@ class Run:
         self.covariance.restore(tensors)
         self.count, self.seconds = known["count"], known["seconds"]
         self.curve = [tuple(c) for c in known["curve"]]
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them: 0.3 s, 12 s, 10 min, 2.5 h."""
+    if seconds < 90:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

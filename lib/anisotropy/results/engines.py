@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from anisotropy._util import checks, paths, processes
+from anisotropy._util import checks, extras, paths, processes
 
 ATTEMPTS_ALONE = 2
 """How often a unit may bring down a worker that runs nothing else before it is given up."""
@@ -92,8 +92,7 @@ def _local(workers, function, items):
     loky says that a worker died, not on which item. So an item that was in flight at two deaths runs alone
     afterwards: only the guilty one dies again.
     """
-    from joblib.externals.loky.process_executor import ProcessPoolExecutor
-
+    process_executor = extras.needed("joblib.externals.loky.process_executor", f"engine='local:{workers}'")
     queue, suspects = deque(range(len(items))), deque()
     deaths, alone = [0] * len(items), [0] * len(items)
     pool, running = None, {}
@@ -101,7 +100,7 @@ def _local(workers, function, items):
     def submit(i):
         nonlocal pool
         for _ in range(2):
-            pool = pool or ProcessPoolExecutor(
+            pool = pool or process_executor.ProcessPoolExecutor(
                 workers, env=processes.SINGLE_THREAD, initializer=processes.die_with, initargs=(os.getpid(),)
             )
             try:
@@ -158,18 +157,17 @@ def _died(times):
 
 
 def _dask(scheduler_file, function, items):
-    from distributed import Client, as_completed
-
+    distributed = extras.needed("distributed", "engine='dask:...'")
     if not os.path.exists(scheduler_file):  # a notebook runs in its own folder, its user in the repository's
         scheduler_file = os.fspath(paths.resolve(scheduler_file))
     if not os.path.exists(scheduler_file):
         raise FileNotFoundError(
             f"no scheduler file {scheduler_file!r}; start one with: dask scheduler --scheduler-file {scheduler_file}"
         )
-    with Client(scheduler_file=scheduler_file, set_as_default=False) as client:
+    with distributed.Client(scheduler_file=scheduler_file, set_as_default=False) as client:
         numbers = {client.submit(guarded, function, item, pure=False): i for i, item in enumerate(items)}
         try:
-            for future in as_completed(list(numbers), loop=client.loop, raise_errors=False):
+            for future in distributed.as_completed(list(numbers), loop=client.loop, raise_errors=False):
                 error = future.exception() if future.status == "error" else None
                 result = future.result() if error is None else Failure("".join(traceback.format_exception(error)))
                 yield numbers[future], result
