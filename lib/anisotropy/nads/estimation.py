@@ -43,7 +43,7 @@ RENAMED = {
     "max_networks": "networks=Until(most=...)",
     "progress": "nothing: the bar shows on a terminal only, and TQDM_DISABLE=1 in the environment hides it",
 }
-"""Arguments of `estimate` before version 0.2 -> what takes their place."""
+"""Arguments of `estimate` in 0.1.0 -> what takes their place."""
 
 
 @dataclass(frozen=True)
