@@ -8,8 +8,9 @@ For a direction v, f(x) = w^T phi(x) + b with read-out weights w of variance s2,
 * `Secant`, v^T C v for the covariance of differences along single pixels, which the released NADs come from.
 
 All three are v^T C v where f is linear. Otherwise the last adds up what networks answer to pixels one by one, and the
-first what they answer to the picture as a whole. K directions are known from a handful of networks to some per cent,
-where the leading eigenvectors of C take hundreds. Memory is that of a batch of images, whatever their size.
+first what they answer to the picture as a whole. Strong directions are told from weak ones by a handful of networks:
+their energies differ by orders of magnitude, where 8 networks of ResNet-50 at 224 x 224 know each to 12 to 35 %.
+Memory is that of a batch of images, whatever their size.
 """
 
 import functools
