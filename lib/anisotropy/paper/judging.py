@@ -10,7 +10,6 @@ import functools
 import json
 import math
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,17 +97,20 @@ def examine(check: Check, sources: Sources | None, kept: dict[str, dict], slow: 
     last = measured[-1]
     commits = sorted({commit for found in measured for commit in found.commits})
     known = {
-        "size": measured[0].size, "full": all(m.full for m in measured), "files": list(last.files),
-        "command": last.command, "minutes": _rounded(max(m.minutes for m in measured)), "commits": commits,
-    }  # fmt: skip
+        "size": measured[0].size,
+        "full": all(m.full for m in measured),
+        "files": list(last.files),
+        "command": last.command + (" SLOW=1" if check.slow else ""),
+        "minutes": _rounded(max(m.minutes for m in measured)),
+        "commits": commits,
+    }
     return Found(check, numbers, _joined(verdicts), known, fixed=_fixed_before(check.fixed, commits))
 
 
 def _kept(check: Check, entry: dict | None, reason: str) -> Found:
     if not entry or not entry["numbers"]:
         return Found(check, missing=(entry or {}).get("missing") or reason, fixed=bool((entry or {}).get("fixed")))
-    nothing = {"n": None, "p": None, "note": ""}  # left out of the file where there is none
-    numbers = [nothing | n | {k: float(n[k]) for k in ("value", "low", "high")} for n in entry["numbers"]]
+    numbers = [_long(n) for n in entry["numbers"]]
     verdicts = [p.verdict(n["low"], n["high"]) for p, n in zip(check.parts, numbers, strict=True)]
     return Found(check, numbers, _joined(verdicts), entry["known"], "", entry.get("fixed", False))
 
@@ -185,12 +187,19 @@ def status(statement: Statement, found: list[Found]) -> str:
     return FULL if any(f.known["full"] for f in ours) else REDUCED
 
 
-def because(found: list[Found]) -> str:
-    """What holds and what fails, ours with its size and the authors' by name; empty where nothing is decided."""
+def because(found: list[Found], sizes: bool = True) -> str:
+    """What holds and what fails, ours and the authors'; empty where nothing is decided.
+
+    Args:
+        found: checks of one statement.
+        sizes: name the sizes of what holds of ours: a statement that counts as reproduced must carry them.
+    """
     said = []
     for verdict in (HOLDS, FAILS):
         decided = [f for f in found if f.verdict == verdict]
-        ours = dict.fromkeys(f"{f.check.label} ({f.known['size']})" for f in decided if not f.check.authors)
+        labels = [(f.check.label, f.known["size"]) for f in decided if not f.check.authors]
+        named = [size if size.startswith(label) else f"{label} ({size})" for label, size in labels]
+        ours = dict.fromkeys(named if sizes else (label for label, _ in labels))
         theirs = dict.fromkeys(f.check.label for f in decided if f.check.authors)
         said += [f"{verdict}, ours: {'; '.join(ours)}"] if ours else []
         said += [f"{verdict}, the authors': {'; '.join(theirs)}"] if theirs else []
@@ -253,8 +262,21 @@ def judge(sources: Sources | None, committed: dict, *, slow: bool = False, path:
     return Report([(s, f, status(s, f)) for s, f in judged], others, made)
 
 
+def _short(numbers: dict) -> dict:
+    """Numbers of a part without what is empty, and without an interval that is a point; infinity as text."""
+    point = numbers["low"] == numbers["high"]
+    kept = {k: v for k, v in numbers.items() if v not in (None, "") and not (point and k in ("low", "high"))}
+    return {k: "inf" if v == math.inf else v for k, v in kept.items()}
+
+
+def _long(numbers: dict) -> dict:
+    """What `_short` was given."""
+    whole = {"low": numbers["value"], "high": numbers["value"], "n": None, "p": None, "note": ""} | numbers
+    return whole | {k: float(whole[k]) for k in ("value", "low", "high")}
+
+
 def as_json(report: Report) -> dict:
-    """Return a report as plain values; what many checks share is listed once, under `again` and `measures`."""
+    """Return a report as plain values; what many checks share is listed once, under `again`."""
     again: dict[str, dict] = {}
 
     def shared(known: dict) -> dict:
@@ -267,21 +289,18 @@ def as_json(report: Report) -> dict:
 
     def entry(found: Found) -> dict:
         parts = [{"by": p.by, "bound": p.text, "unit": p.unit} for p in found.check.parts]
-        numbers = [{k: "inf" if v == math.inf else v for k, v in n.items()} for n in found.numbers]  # JSON has none
+        numbers = [_short(n) for n in found.numbers]
         known = {
             "id": found.check.id, "label": found.check.label, "verdict": found.verdict, "missing": found.missing,
             "authors": found.check.authors, "fixed": found.fixed, "parts": parts,
-            "numbers": [{k: v for k, v in n.items() if v not in (None, "")} for n in numbers],
+            "numbers": numbers,
             "known": shared(found.known),
         }  # fmt: skip
         return {k: v for k, v in known.items() if v not in ("", False)}
 
-    everything = [f for _, found, _ in report.statements for f in found] + [f for _, _, f in report.apart if f]
-    parts = sorted({part.by: part for f in everything for part in f.check.parts}.items())
     content = {
         "count": report.count(),
         "made": report.made,
-        "measures": {by: first_sentence(part.measure) for by, part in parts},
         "statements": [
             {
                 "id": s.id,
@@ -295,11 +314,6 @@ def as_json(report: Report) -> dict:
         "apart": [{"kind": kind, "says": says, **(entry(f) if f else {})} for kind, says, f in report.apart],
     }
     return content | {"again": again}
-
-
-def first_sentence(function: Callable) -> str:
-    """First sentence of a measure's docstring, without its full stop."""
-    return " ".join((function.__doc__ or "").split("\n\n")[0].split()).rstrip(".")
 
 
 def committed(path: Path | None = None) -> dict:

@@ -48,25 +48,41 @@ def _measured(found: Found) -> str:
     return "; ".join(cells)
 
 
-def _again(found: Found, sources: dict[str, str]) -> str:
-    """Short name of what computes a check again; its command and files go into `sources`."""
+def _again(found: Found, sources: dict[tuple, str]) -> str:
+    """Short name of how a check is measured again; the measure, its command and files go into `sources`."""
     if not found.known:
         return ""
-    what = f"`{found.known['command']}` | {found.known['minutes']:.0f} | {', '.join(found.known['files']) or '-'}"
-    what = what.replace("| 0 |", "| 1 |")
-    return sources.setdefault(what, f"R{len(sources) + 1}")
+    by = tuple(part.by for part in found.check.parts)
+    return sources.setdefault((by, found.known["command"], tuple(found.known["files"])), f"R{len(sources) + 1}")
+
+
+def _source(name: str, source: tuple, report: Report) -> str:
+    """Row of the table of measures: what is measured, by which function, command, minutes, files."""
+    by, command, used = source
+    everything = [f for _, found, _ in report.statements for f in found] + [f for _, _, f in report.apart if f]
+    same = [f for f in everything if f.known and tuple(part.by for part in f.check.parts) == by]
+    minutes = max(f.known["minutes"] for f in same if f.known["command"] == command)
+    parts = {part.by: part.measure for f in same for part in f.check.parts}
+    said = {part: " ".join(measure.__doc__.split("\n\n")[0].split()) for part, measure in parts.items()}
+    what = "; ".join(f"{text} `verdicts_{part}`" for part, text in said.items())
+    return f"| {name} | {_cell(what)} | `{command}` | {max(1, round(minutes))} | {', '.join(used) or '-'} |"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "/").replace("\n", " ")
 
 
-def _row(first: str, found: Found, sources: dict[str, str]) -> str:
+def _row(first: str, found: Found, sources: dict[tuple, str], said: set[str]) -> str:
+    """A check's row; `said` are reasons for bounds that the rows above have given."""
     bound = "; ".join(part.text for part in found.check.parts) or "-"
     when = "fixed" if found.fixed else "post hoc"
     verdict = found.verdict + (f": {found.missing}" if found.numbers and found.missing else "")
     size = found.known.get("size", "")
-    cells = (first, found.check.label, _measured(found), f"{bound} ({when})", verdict, size, _again(found, sources))
+    again, why = _again(found, sources), found.check.why
+    new = why and not why.startswith("as ") and why not in said
+    said.add(why)
+    bound = f"{bound} ({when}{'; ' + why if new else ''})"
+    cells = (first, found.check.label, _measured(found), bound, verdict, size, again)
     return "| " + " | ".join(_cell(c) for c in cells) + " |"
 
 
@@ -107,17 +123,21 @@ def page(report: Report) -> str:
             section = statement.section
             lines += ["", f"## {section}", "", HEAD]
         first = f"**{statement.id}**: {statement.says} *{statement.place}*. **{state}**"
-        first += f" ({because(found)})" if because(found) else ""
+        reason = because(found, sizes=state in (judging.FULL, judging.REDUCED))
+        first += f" ({reason})" if reason else ""
         if not found:
             lines.append(f"| {first} | - | {_cell(statement.why)} | - | - | - | - |")
-        for number_, one in enumerate(found):
-            lines.append(_row("" if number_ else first, one, again))
-    said = "Our corrections of its formulas, controls, and identities that hold by construction: not counted above."
-    lines += ["", "## Not statements of the paper", "", said, "", HEAD.replace("statement, place, status", "kind")]
+        said: set[str] = set()
+        for one in found:
+            lines.append(_row("" if one is not found[0] else first, one, again, said))
+    apart = "Our corrections of its formulas, controls, and identities that hold by construction: not counted above."
+    lines += ["", "## Not statements of the paper", "", apart, "", HEAD.replace("statement, place, status", "kind")]
     for kind, says, one in report.apart:
-        lines.append(_row(f"{kind}", one, again) if one else f"| {kind} | {says} | - | - | - | - | - |")
-    lines += ["", "## Again", "", "| | command | minutes | computed from |", "|---|---|---|---|"]
-    lines += [f"| {name} | {what} |" for what, name in again.items()]
+        lines.append(_row(kind, one, again, set()) if one else f"| {kind} | {says} | - | - | - | - | - |")
+    where = "Functions are those of `anisotropy.paper`; tests/paper checks them."
+    head = "| | what is measured, and by which function | command | minutes | computed from |\n|---|---|---|---|---|"
+    lines += ["", "## Measured again", "", where, "", head]
+    lines += [_source(name, source, report) for source, name in again.items()]
     lines += ["", "Minutes are those of two cores. Files of the authors, first 16 digits of their SHA-256:", ""]
     lines += [f"- {name}: {digest}" for name, digest in made["published"].items()]
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ from scipy import stats
 
 from anisotropy import nads
 from anisotropy.models import architectures
-from anisotropy.nads import compare, loading
+from anisotropy.nads import compare
 from anisotropy.paper.evidence import Measured, exact, student
 from anisotropy.paper.sources import CNNS, NAMES, Sources, loaded
 from anisotropy.paper.verdicts_tables import FIG1, LEARNT
@@ -24,14 +24,13 @@ normal numbers varies four times as much (variance 8 against 2). So the authors'
 fourth of as many Gaussian ones when the noise of their estimate is simulated."""
 
 
-def _files(*networks: str) -> tuple[str, ...]:
-    return tuple(f"NADs/{loading.PUBLISHED[n]}_NADs.npy" for n in networks)
+FILES = ("NADs/*_NADs.npy", "NADs/*_eigenvals.npy")
 
 
 def _theirs(found: Measured, *networks: str) -> Measured:
     size = "the authors' NADs, " + ", ".join(NAMES[n] for n in networks) if len(networks) < 4 else "the authors' NADs"
     command = "make statements PUBLISHED=data/published"
-    return found.at(size=size, full=True, files=_files(*networks), command=command)
+    return found.at(size=size, full=True, files=FILES, command=command)
 
 
 @functools.cache
@@ -130,23 +129,27 @@ def order_of_frequencies(sources: Sources, network: str, first: int = 100) -> Me
     return _theirs(exact(stats.spearmanr(range(first), (spectra * radius).sum((1, 2)))[0]), network)
 
 
-def gradients_prefer_them(sources: Sources, network: str, k: int = 50, networks: int = 50) -> Measured:
+@functools.cache
+def _gradient_covariances(network: str, networks: int) -> list[torch.Tensor]:
+    """Covariances of gradients of four groups of random networks.
+
+    Plain samples: averaging over the read-out would need a backward pass for each feature.
+    """
+    make, response = architectures.factory(network), nads.Gradient(integrate_readout=False)
+    return [nads.estimate(make, networks=networks, response=response, seed=k).covariance() for k in range(4)]
+
+
+def gradients_prefer_them(sources: Sources, network: str, k: int, networks: int = 50) -> Measured:
     """How far gradients, by which the text defines NADs, prefer the top k NADs of the released long step.
 
     The share of the gradients' energy in that subspace above k / D, over the share of the long dipoles' energy above
     k / D: 1 where both have one covariance, 0 where gradients do not prefer the subspace. Unlike an overlap of
-    estimated subspaces it is a mean over networks, which few of them know well. Four groups of networks.
+    estimated subspaces it is a mean over networks, which few of them know well.
     """
-    ours, make = loaded(network), architectures.factory(network)
-    chance = k / ours.rows.shape[1]
+    ours, chance = loaded(network), k / 1024
     known = float(ours.eigenvalues[:k].sum() / ours.trace) - chance
-    shares = []
-    for seed in range(4):  # plain samples: averaging over the read-out needs a backward pass for each feature
-        found = nads.estimate(
-            make, networks=networks, method="gradient", integrate_readout=False, seed=seed, progress=False
-        )
-        shares.append((compare.energy_captured(ours.rows, found.covariance(), k) - chance) / known)
-    size = (
-        f"{NAMES[network]}, full width, 4 times {networks} random networks for gradients, {ours.networks} for secants"
-    )
+    covariances = _gradient_covariances(network, networks)
+    shares = [(compare.energy_captured(ours.rows, c, k) - chance) / known for c in covariances]
+    gradients = f"4 times {networks} random networks for gradients"
+    size = f"{NAMES[network]}, full width, {gradients}, {ours.networks} for secants"
     return student(shares).at(size=size, full=True, minutes=1.0)

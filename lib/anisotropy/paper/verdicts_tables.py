@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 from scipy import stats
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import isotonic_regression
 
 from anisotropy.paper.evidence import Measured, exact, proportion, roc, roc_area, student
 from anisotropy.paper.sources import CNNS, NAMES, Sources, energy_at, orbit_of
@@ -111,7 +111,7 @@ def fig6_early_are_learnt(sources: Sources, network: str) -> Measured:
 def fig6_explained_by_order(sources: Sources, network: str) -> Measured:
     """Share of the variance of accuracy that the best falling function of the index explains."""
     index, accuracy = _measured(sources, network)
-    fitted = IsotonicRegression(increasing=False).fit_transform(index, accuracy)
+    fitted = isotonic_regression(accuracy, increasing=False).x
     left = ((accuracy - fitted) ** 2).sum() / ((accuracy - accuracy.mean()) ** 2).sum()
     return _curve(exact(1 - left), network, len(index))
 
@@ -171,8 +171,8 @@ def spectra_fall_faster(sources: Sources) -> Measured:
     """Directions with half of the energy: the more of ResNet-18 and DenseNet-121 over the fewer of the others."""
     half = _ranks(sources)[0]
     ratio = max(half["resnet18"], half["densenet121"]) / min(half["lenet"], half["vgg11"])
-    files = tuple(f"NADs/{name}_eigenvals.npy" for name in ("LeNet", "VGG11", "ResNet18", "DenseNet121"))
     note = ", ".join(f"{NAMES[n]} {half[n]:.0f}" for n in CNNS)
+    files = ("NADs/*_eigenvals.npy",)
     return exact(ratio).at(size="the authors' NADs of four CNNs", files=files, note=note, **GIVEN)
 
 
