@@ -457,17 +457,18 @@ def test_in_a_log_a_line_now_and_then_says_what_is_running(project, monkeypatch)
 
 def test_ctrl_c_ends_kernels_and_what_they_started(project, tmp_path):
     pids = tmp_path / "pids"
-    child = "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    child = "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
     project.write("01_one", f"import os, subprocess, sys, time\n{child}\n"
                   f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\ntime.sleep(60)")  # fmt: skip
     environment = os.environ | {"ANISOTROPY_NOTEBOOKS": str(project.notebooks), "TMPDIR": str(tmp_path)}
     driver = subprocess.Popen(
         [sys.executable, "-m", "anisotropy", "reproduce", "--output", str(project.output)],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits "ignored"
     )  # fmt: skip
     _wait(lambda: pids.exists() and pids.read_text().count(" ") == 1)
     driver.send_signal(signal.SIGINT)
-    assert "interrupted; what is done is kept" in driver.communicate(timeout=40)[1]
+    assert "interrupted; what is done is kept" in driver.communicate(timeout=150)[1]
     assert driver.returncode == 130
     for pid in map(int, pids.read_text().split()):
         _wait(lambda pid=pid: not _alive(pid))
