@@ -31,7 +31,8 @@ class Fingerprint:
     elsewhere: float
 
     def __str__(self) -> str:
-        return "".join(f"{value:10.3g}" for value in vars(self).values())
+        values = (0.0 if abs(value) < 1e-9 else value for value in vars(self).values())  # rounding is no energy
+        return "".join(f"{value:10.3g}" for value in values)
 
 
 def kinds(basis: FourierBasis, period: int) -> dict[str, np.ndarray]:

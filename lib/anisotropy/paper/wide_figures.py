@@ -28,7 +28,8 @@ def errors(curves: Mapping[str, Mapping[int, object]]) -> Figure:
         ax.loglog(list(seen), [d.offset for d in seen.values()], "x", ms=8, color=COLOURS[1], label="bias, where seen")
         ax.set(title=title, xlabel="channels", xticks=at, xticklabels=[str(w) for w in at])
         ax.minorticks_off()
-    axes[0, 0].set(ylabel="relative to the\nanisotropic part of $C$")
+    axes[0, 0].set(ylabel="relative to the\nanisotropic part of $C$", yticks=(0.1, 0.2, 0.5, 1, 2))
+    axes[0, 0].set_yticklabels(["0.1", "0.2", "0.5", "1", "2"])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -71,7 +72,8 @@ def spectra(curves: Mapping[str, np.ndarray]) -> Figure:
     """Eigenvalues over their mean, in decreasing order, one curve a network."""
     figure, ax = plt.subplots(figsize=(6.2, 3.2))
     for number, (name, values) in enumerate(curves.items()):
-        values = np.asarray(values) / np.mean(values)
+        values = np.clip(np.asarray(values), 1e-12, None)
+        values = values / values.mean()
         style = "-" if number < len(COLOURS) else "--"
         ax.loglog(np.arange(1, len(values) + 1), values, style, color=COLOURS[number % len(COLOURS)], label=name)
     ax.set(xlabel="index $i + 1$", ylabel="eigenvalue / mean", ylim=(1e-4, None))
