@@ -265,7 +265,7 @@ def judge(sources: Sources | None, committed: dict, *, slow: bool = False, path:
 def _short(numbers: dict) -> dict:
     """Numbers of a part without what is empty, and without an interval that is a point; infinity as text."""
     point = numbers["low"] == numbers["high"]
-    kept = {k: v for k, v in numbers.items() if v not in (None, "") and not (point and k in ("low", "high"))}
+    kept = {k: v for k, v in sorted(numbers.items()) if v not in (None, "") and not (point and k in ("low", "high"))}
     return {k: "inf" if v == math.inf else v for k, v in kept.items()}
 
 
