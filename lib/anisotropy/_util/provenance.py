@@ -86,6 +86,16 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def _cpu_generation() -> str:
+    """Family and model number of the processor, by which libraries choose their code."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.machine()
+    pairs = dict(tuple(part.strip() for part in line.partition(":")[::2]) for line in reversed(lines) if ":" in line)
+    return f"family {pairs.get('cpu family', '?')}, model {pairs.get('model', '?')}"
+
+
 def _memory() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
@@ -110,10 +120,11 @@ def _made(device: str) -> dict[str, Any]:
 
 
 def arithmetic() -> str:
-    """Vector instructions that torch uses: processors of one name can differ in them, and they round differently."""
+    """Vector instructions that torch uses, and the processor's generation: those of one name can round differently."""
     import torch
 
-    return torch.backends.cpu.get_cpu_capability() + (" with bfloat16" if has_bfloat16() else "")
+    used = torch.backends.cpu.get_cpu_capability() + (" with bfloat16" if has_bfloat16() else "")
+    return f"{used}, {_cpu_generation()}"
 
 
 def has_bfloat16() -> bool:
