@@ -1,8 +1,9 @@
 """The audit: lines of the record, drawn at random, are computed again here, and the record stands or does not.
 
 `python -m anisotropy audit --minutes 5` draws lines until their cost, as recorded, fills the time, a kind of line at a
-time (figure's network and precision), so that every kind is reached. A training that costs too much is compared by the
-losses of its first 30 steps, which is said and counted apart. `--row KEY` computes one line whole, whatever it costs.
+time (network, precision, images or D(v)), so that every kind is reached. A training that costs too much is compared by
+the losses of its first 30 steps, which is said and counted apart. `--row KEY` computes one line whole, whatever it
+costs.
 """
 
 import argparse
@@ -141,7 +142,7 @@ def drawn(
     """
     kinds = defaultdict(list)
     for row in lines:
-        kinds[row.get("figure"), row["architecture.name"], row["recipe.dtype"], "images.name" in row].append(row)
+        kinds[row["architecture.name"], row["recipe.dtype"], "images.name" in row].append(row)
     for group in kinds.values():
         generator.shuffle(group)
     left, draws = seconds, []
@@ -185,7 +186,7 @@ def _compared(draw: Draw, folder: str) -> Finding:
         if not record.same_arithmetic(row, made) and (difference := _far(row, again["early"])):
             return Finding(DIFFERS, difference)
         shown = f"test accuracy {row['test_accuracy']:.4f} recorded, {again['test_accuracy']:.4f} computed"
-        return Finding(AGREES, f"{shown}, {_tolerance(row, made, record.ACCURACY)}")
+        return Finding(AGREES, f"{shown}, {_tolerance(row, made)}")
     with resumable.one_thread("cpu"):
         early = job.first_steps(unit)
     exact = record.same_arithmetic(row, made)
@@ -202,9 +203,9 @@ def _far(row: dict[str, Any], early: list[float | None]) -> str:
     return ""
 
 
-def _tolerance(row: dict[str, Any], made: dict[str, Any], elsewhere: float) -> str:
+def _tolerance(row: dict[str, Any], made: dict[str, Any]) -> str:
     same = record.same_arithmetic(row, made)
-    return "equal to rounding" if same else f"from another processor or version, within {elsewhere}"
+    return "equal to rounding" if same else f"from another processor or version, within {record.ACCURACY}"
 
 
 def _losses(early: list[float | None]) -> str:

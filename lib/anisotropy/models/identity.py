@@ -54,6 +54,12 @@ def architecture(factory: Callable[[], nn.Module], name: str | None, shape: tupl
     return dict(spec or {}) | called | {"network": fingerprint(factory, shape)}
 
 
+def by_code(factory: Callable[[], nn.Module], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return `architecture`, under the name of the factory's code where it has no `.spec` and the user gave no name."""
+    name = None if hasattr(factory, "spec") else getattr(factory, "__qualname__", type(factory).__name__)
+    return architecture(factory, name, shape)
+
+
 def fingerprint(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> str:
     """Return 16 hexadecimal digits that change when the network does, and not when its code moves.
 

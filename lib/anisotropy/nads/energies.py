@@ -137,9 +137,8 @@ def energies(
     readout = readouts.examine(make, shape, seed=seed) if response.integrate_readout else None
     along = _Along(response, directions, point, readout, dtype, device, seed, copy=not fresh)
     samples = torch.stack(list(running.stream(make, along, range(networks), workers)))
-    called = None if hasattr(make, "spec") else getattr(make, "__qualname__", type(make).__name__)
     settings = {
-        "architecture": identity.architecture(make, called, shape),
+        "architecture": identity.by_code(make, shape),
         "input_shape": list(shape),
         "response": kind,
         "step": step,

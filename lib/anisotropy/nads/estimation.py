@@ -141,9 +141,8 @@ def estimate(
     covariance = (
         DenseCovariance(shape, group) if kept is None else LowRankCovariance(shape, group, rank=kept, seed=seed)
     )
-    called = None if hasattr(make, "spec") else getattr(make, "__qualname__", type(make).__name__)
     settings = {
-        "architecture": identity.architecture(make, called, shape),
+        "architecture": identity.by_code(make, shape),
         "input_shape": list(shape),
         "method": method,
         "step": step,
