@@ -83,7 +83,7 @@ def test_a_cpu_generator_gives_the_same_data_on_a_gpu(direction):
         ({"count": 0}, "number of samples as a whole number"),
         ({"convention": "paper"}, "'text', 'code'"),
         ({"direction": torch.ones(1, 2, 2)}, "unit norm"),
-        ({"direction": torch.ones(4) / 2}, r"\(C, H, W\)"),
+        ({"direction": torch.ones(1, 1, 2, 2) / 2}, r"one direction, \(C, H, W\) of images, .*, got"),
     ],
 )
 def test_bad_arguments_are_refused(direction, change, message):

@@ -357,7 +357,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"directions": ROWS[0]}, r"\(K, C, H, W\)"),
+        ({"directions": ROWS[None]}, r"\(K, \*shape\) with K >= 1"),
+        ({"directions": ROWS[0]}, r"inputs of shape \(1, 8, 8\), got inputs \(8, 8\)"),
         ({"directions": 2 * ROWS}, "number 0 has norm 2"),
         ({"seeds": ()}, "at least one seed"),
         ({"seeds": (1, 1)}, "none twice"),
@@ -455,7 +456,7 @@ def test_the_user_s_network_is_tried_before_many_are_trained(tmp_path):
     for make, message, changes in (
         (lambda: same, "the same network", {}),
         (lambda: Own(outputs=1), r"returns \(n, 2\) scores", {}),
-        (lambda: Own(9), "refuses images of shape", {}),
+        (lambda: Own(9), "refuses inputs of shape", {}),
         (Own, "name as text", {"name": 7}),
         (Own, "name as text", {"name": ""}),
         (Own, "give ky and kx apart", {"coordinates": {"frequency": np.zeros((1, 2))}}),

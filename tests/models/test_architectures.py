@@ -221,7 +221,7 @@ def test_what_is_wrong_with_a_network_of_one_s_own_is_said_with_its_line(mine, n
     with pytest.raises(ValueError, match=said):
         architectures.factory(f"mine_mended:{name}", image_size=8)
     if name != "unbuilt":  # what happens in the factory itself is the user's own traceback
-        with pytest.raises((TypeError, ValueError), match=said.replace("refuses images", "refuses an image")):
+        with pytest.raises((TypeError, ValueError), match=said.replace("refuses images", "refuses an input")):
             nads.estimate(getattr(mine, name), (1, 8, 8), networks=2)
 
 

@@ -250,7 +250,7 @@ def test_one_network_has_no_errors():
         (GRID, {"response": Dipole(at=torch.zeros(3))}, ValueError, "an evaluation point of shape"),
         (torch.ones(1, 3, 64, 64), {"response": Secant()}, ValueError, "24,576 forward passes"),
         (GRID, {"networks": 0}, ValueError, "networks"),
-        (torch.ones(1, 3, 20, 20), {}, ValueError, "refuses an image"),
+        (torch.ones(1, 3, 20, 20), {}, ValueError, "refuses an input"),
     ],
 )
 def test_what_cannot_be_measured_says_why(directions, options, error, message):

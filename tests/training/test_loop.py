@@ -252,8 +252,10 @@ def test_bad_recipes_are_refused(fields, message):
 
 def test_data_that_do_not_fit_are_refused():
     x, y = task()
-    with pytest.raises(ValueError, match=r"\(n, C, H, W\)"):
-        train(Small(), x.flatten(1), y, generator=generator())
+    with pytest.raises(ValueError, match=r"\(n, \*shape\)"):
+        train(Small(), x.flatten(), y, generator=generator())
+    with pytest.raises(ValueError, match=r"channels of images \(n, C, H, W\), got inputs \(\d+, 64\)"):
+        train(Small(), x.flatten(1), y, Recipe(mean=(0.0,), std=(1.0,)), generator=generator())
     with pytest.raises(ValueError, match="normalises 3 channels"):
         train(Small(), x, y, Recipe(mean=(0.0,) * 3, std=(1.0,) * 3), generator=generator())
     with pytest.raises(ValueError, match="together"):

@@ -160,6 +160,39 @@ def seed(value: Any, what: str = "seed") -> int:
     return value.__index__()
 
 
+SHAPES = "(C, H, W) of images, (1, length) or (length,) of sequences, (nodes, features) of a graph"
+"""Shapes of one input, as messages name them."""
+
+
+def shape(value: Any) -> tuple[int, ...]:
+    """Return the shape of one input: one, two or three positive whole numbers.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        sides = tuple(whole(side, "a side") for side in value)
+    except (TypeError, ValueError):
+        sides = ()
+    if not 1 <= len(sides) <= 3 or isinstance(value, str):
+        raise ValueError(f"expected a shape of one to three positive whole numbers, {SHAPES}, got {value!r}")
+    return sides
+
+
+def several(value: "torch.Tensor", what: str = "directions") -> "torch.Tensor":
+    """Return directions (K, *shape) with K >= 1, where shape has one to three axes.
+
+    Raises:
+        ValueError: other axes, or none of them.
+    """
+    if not 2 <= value.ndim <= 4 or not value.numel():
+        raise ValueError(
+            f"expected {what} of shape (K, *shape) with K >= 1 and a shape of one to three axes, {SHAPES}, got "
+            f"{tuple(value.shape)}"
+        )
+    return value
+
+
 def number(value: Any, what: str) -> float:
     """Return a finite number as a float.
 

@@ -243,11 +243,11 @@ def random(count: int, shape: tuple[int, ...], *, generator: torch.Generator) ->
 
     Args:
         count: how many, K.
-        shape: (C, H, W) of the pictures.
+        shape: of an input, such as (C, H, W).
         generator: source of randomness; its device is where the result lies.
 
     Returns:
-        (K, C, H, W) float64, unit norm.
+        (K, *shape) float64, unit norm.
 
     Raises:
         TypeError: if the generator is none.

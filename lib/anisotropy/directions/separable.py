@@ -29,7 +29,8 @@ def sample(
     the released code the classes are balanced: one half of the samples each (the text draws y at random).
 
     Args:
-        direction: (C, H, W), unit norm, a tensor or an array.
+        direction: (*shape), unit norm, a tensor or an array; of one to three axes, such as (C, H, W), (1, length),
+            (nodes, features).
         count: number of samples, n.
         epsilon: size of the informative component, positive.
         sigma: standard deviation of the noise in every direction orthogonal to v, not negative.
@@ -39,11 +40,11 @@ def sample(
         dtype: of the inputs. Random numbers are drawn in float32 for float32 and narrower types, else in `dtype`.
 
     Returns:
-        inputs: (n, C, H, W).
+        inputs: (n, *shape).
         labels: (n,) int64, 1 where y = +1 and 0 where y = -1; in random order, n // 2 of them 1.
 
     Raises:
-        ValueError: if the direction is not a unit vector of shape (C, H, W), or another argument is out of range.
+        ValueError: if the direction is not a unit vector of one to three axes, or another argument is out of range.
     """
     direction = checks.directions(direction, "a direction")
     check(direction, count, epsilon, sigma, convention)
@@ -60,8 +61,8 @@ def sample(
 
 def check(direction: torch.Tensor, count: int, epsilon: float, sigma: float, convention: str) -> None:
     """Raise ValueError unless these arguments suit `sample`."""
-    if checks.tensor(direction, "a direction").ndim != 3:
-        raise ValueError(f"expected one direction of shape (C, H, W), got {tuple(direction.shape)}")
+    if not 1 <= checks.tensor(direction, "a direction").ndim <= 3:
+        raise ValueError(f"expected one direction, {checks.SHAPES}, got {tuple(direction.shape)}")
     norm = float(direction.double().norm())
     if not abs(norm - 1) < 1e-3:
         raise ValueError(f"expected a direction of unit norm, got norm {norm:.4g}; divide it by its norm")

@@ -86,7 +86,8 @@ def run(
 
     Args:
         factory: makes fresh networks with two outputs, see `architectures.factory`.
-        directions: (K, C, H, W), unit norm, a tensor or an array; or NADs.
+        directions: (K, *shape), unit norm, a tensor or an array; or NADs. A shape has one to three axes: (C, H, W),
+            (1, length), (nodes, features).
         recipe: how the networks are trained; the default is that of the released code.
         epsilon: size of the informative component, see `separable.sample`.
         sigma: standard deviation of the noise.
@@ -177,7 +178,7 @@ def suits(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: int
         vetting.trained(factory, shape, classes)
     made_for = getattr(factory, "input_shape", None)
     if made_for is not None and tuple(made_for) != shape:
-        raise ValueError(f"the factory makes networks for images of shape {tuple(made_for)}, got images {shape}")
+        raise ValueError(f"the factory makes networks for inputs of shape {tuple(made_for)}, got inputs {shape}")
     outputs = (getattr(factory, "spec", None) or {}).get("num_outputs")
     if outputs is not None and outputs < classes:
         raise ValueError(

@@ -31,7 +31,7 @@ STACK = 64
 """Networks trained at once on a GPU, where they can be stacked: more of them train hardly faster."""
 
 Unit = tuple[int, torch.Tensor, int]
-"""Number of the direction in the sweep, the direction (C, H, W), seed."""
+"""Number of the direction in the sweep, the direction (*shape), seed."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Job:
     def _samples(
         self, role: str, keys: list[tuple[torch.Tensor, int]], count: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs (N, n, C, H, W) and labels (N, n) of the units with these directions and seeds.
+        """Inputs (N, n, *shape) and labels (N, n) of the units with these directions and seeds.
 
         Each set is drawn on the CPU by one thread, whatever the device, so that results do not depend on it; a GPU
         would wait longer for 64 sets than it trains on them, so that as many are drawn at a time as there are cores.
@@ -153,9 +153,7 @@ class Job:
 
 def rounded(directions: torch.Tensor) -> torch.Tensor:
     """Round to multiples of 2^-30 in float64: what is hashed is what is used, whatever the platform's cosine."""
-    directions = checks.directions(directions, "directions (K, C, H, W)")
-    if directions.ndim != 4 or not len(directions):
-        raise ValueError(f"expected directions of shape (K, C, H, W) with K >= 1, got {tuple(directions.shape)}")
+    directions = checks.several(checks.directions(directions, "directions (K, *shape)"))
     return torch.round(directions.detach().double().cpu() * 2**30) / 2**30 + 0.0  # + 0.0 turns -0 into 0
 
 

@@ -138,6 +138,8 @@ def graph_of(network: Network, input_shape: tuple[int, int, int] | None = None) 
     if input_shape is not None and known is not None and tuple(known) != tuple(input_shape):
         raise ValueError(f"the network takes images of shape {tuple(known)}, got {tuple(input_shape)}")
     shape = tuple(input_shape if input_shape is not None else known)
+    if len(shape) != 3:
+        raise ValueError(f"infinitely wide networks are known for images (C, H, W), got the shape {shape}: sample them")
     if isinstance(network, Graph):
         return network
     if isinstance(network, layers.Layer):

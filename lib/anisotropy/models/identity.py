@@ -101,7 +101,7 @@ def _answers(make: Callable[[], nn.Module], images: Tensor, training: bool) -> l
             continue
         parts = found if isinstance(found, (tuple, list)) else [found]
         return [part.double() for part in parts if isinstance(part, Tensor)]
-    raise ValueError(f"the network refuses images of shape {tuple(images.shape[1:])}: {error}") from error
+    raise ValueError(f"the network refuses inputs of shape {tuple(images.shape[1:])}: {error}") from error
 
 
 def _numbers(tensors: Iterable[Tensor]) -> list[str]:

@@ -15,7 +15,7 @@ def measured(factory: Callable[[], nn.Module], point: Tensor, seed: int) -> bool
 
     Args:
         factory: makes the networks.
-        point: evaluation point (C, H, W).
+        point: evaluation point (*shape).
         seed: names their stream.
 
     Returns:
@@ -35,11 +35,11 @@ def measured(factory: Callable[[], nn.Module], point: Tensor, seed: int) -> bool
         advice = (
             f"its weights are {', '.join(map(str, types))}: let the factory make float32; dtype=... converts them"
             if types
-            else "give the shape=(C, H, W) that it was written for"
+            else "give the shape=... that it was written for"
         )
         instead = f". Or rather: {advice}" if isinstance(error, (RuntimeError, IndexError, TypeError)) else ""
         raise ValueError(
-            f"the network refuses an image of shape {tuple(point.shape)}: {checks.blamed(error)}{instead}"
+            f"the network refuses an input of shape {tuple(point.shape)}: {checks.blamed(error)}{instead}"
         ) from error
     first, second = map(output_checks.scalar, outputs)
     _check_repeatable(factory, seed, networks[0], first, *map(output_checks.scalar, again))
@@ -81,7 +81,7 @@ def trained(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: i
 
     Args:
         factory: makes the networks.
-        shape: of an image, (C, H, W).
+        shape: of an input.
         classes: that they must have outputs for.
 
     Raises:
@@ -98,7 +98,7 @@ def trained(factory: Callable[[], nn.Module], shape: tuple[int, ...], classes: i
         with torch.no_grad():
             scores = one(x)
     except Exception as error:
-        raise ValueError(f"the network refuses images of shape {shape}: {checks.blamed(error)}") from error
+        raise ValueError(f"the network refuses inputs of shape {shape}: {checks.blamed(error)}") from error
     output_checks.check_scores(scores, classes)
 
 

@@ -24,7 +24,11 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def gallery(directions: Tensor, indices: Sequence[int]) -> "Figure":
-    """Directions (K, C, H, W) as pictures, eight in a row, each by its largest entry; three channels in colour."""
+    """Directions (K, *shape), eight in a row, each by its largest entry.
+
+    Images (C, H, W) are pictures, three channels in colour. Inputs of one or two axes are lines along the longer axis,
+    one for each place on the shorter; where both have more than `LINES` places, a map.
+    """
     columns = min(8, len(indices))
     lines = -(-len(indices) // columns)
     figure, axes = pyplot().subplots(
@@ -33,12 +37,32 @@ def gallery(directions: Tensor, indices: Sequence[int]) -> "Figure":
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, index in zip(axes.flat, indices, strict=False):
+        ax.set_title(str(index), fontsize="small")
         picture = directions[index]
+        if picture.dim() < 3:
+            _lines(ax, picture)
+            continue
         picture = (0.5 + 0.5 * picture / picture.abs().max()).permute(1, 2, 0).numpy()
         colour = picture.shape[2] == 3
         ax.imshow(picture if colour else picture.mean(2), cmap="gray", vmin=0, vmax=1)
-        ax.set_title(str(index), fontsize="small")
     return figure
+
+
+LINES = 8
+"""Lines that one drawing can hold."""
+
+
+def _lines(ax: "Axes", direction: Tensor) -> None:
+    """Draw one direction (length,) or (a, b)."""
+    values = direction[None] if direction.dim() == 1 else direction
+    values = values.T if values.shape[0] > values.shape[1] else values
+    limit = 1.1 * float(values.abs().max()) or 1.0
+    if len(values) > LINES:
+        ax.imshow(values.numpy(), cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
+        return
+    ax.plot(values.T.numpy(), lw=0.9)
+    ax.axhline(0, color="0.8", lw=0.5, zorder=0)
+    ax.set_ylim(-limit, limit)
 
 
 def spectrum(ax: "Axes", eigenvalues: Tensor, errors: Tensor | None, mean: float | None, **look: Any) -> "Axes":

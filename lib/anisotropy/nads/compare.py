@@ -34,7 +34,7 @@ def overlap(first: Tensor, second: Tensor, k: int) -> float:
     first, second = checks.directions(first), checks.directions(second)
     u, w = first.flatten(1), second.flatten(1)
     k = checks.whole(k, "k")
-    if first.ndim == second.ndim == 4 and first.shape[1:] != second.shape[1:]:
+    if min(first.ndim, second.ndim) > 2 and first.shape[1:] != second.shape[1:]:
         raise ValueError(
             f"expected directions of one shape, got {tuple(first.shape[1:])} and {tuple(second.shape[1:])}"
         )

@@ -76,7 +76,7 @@ class Comparison:
 
 
 def compare(nads: Mapping[str, Nads], *, k: int = 20) -> Comparison:
-    """Compare estimates of NADs of images of one size.
+    """Compare estimates of NADs of inputs of one shape.
 
     * overlap of the leading k directions, with the range in which that of the *true* subspaces lies. With distances
       d = sqrt(1 - overlap), which obey the triangle inequality, d_true is within e + e' of the measured d, where
@@ -94,7 +94,7 @@ def compare(nads: Mapping[str, Nads], *, k: int = 20) -> Comparison:
         A table that prints itself, and `.plot()`.
 
     Raises:
-        ValueError: fewer than two, images of different sizes, k out of range.
+        ValueError: fewer than two, inputs of different shapes, k out of range.
         TypeError: one of them is no `Nads`.
 
     Example:

@@ -33,7 +33,7 @@ class _Sums:
     Where `channels.ALIKE` is in the group, C = I_C (x) B, and it is B (H W, H W) that is summed.
 
     Attributes:
-        shape: (C, H, W).
+        shape: of one input, (C, H, W) or fewer axes.
         group: grid symmetries to average over.
         alike: channels that have the block B; 1 where C itself is summed.
         grid: (C / alike, H, W), pictures of the rows that are summed.
@@ -46,7 +46,7 @@ class _Sums:
     counts: list[int]
     energy: float = 0.0
 
-    def __init__(self, shape: tuple[int, int, int], group: tuple[str, ...]):
+    def __init__(self, shape: tuple[int, ...], group: tuple[str, ...]):
         self.shape = shape
         self.group = tuple(g for g in group if g != channels.ALIKE)
         self.alike = shape[0] if channels.ALIKE in group else 1
@@ -96,12 +96,12 @@ class DenseCovariance(_Sums):
     """Sum of rows^T rows (D, D) by groups of networks; symmetries of the grid are averaged over at the end.
 
     Args:
-        shape: (C, H, W).
+        shape: of one input, (C, H, W) or fewer axes.
         group: grid symmetries to average over, and `channels.ALIKE` where it holds.
         parts: groups of networks; more give better error bars and take D x D numbers each.
     """
 
-    def __init__(self, shape: tuple[int, int, int], group: tuple[str, ...] = ("",), parts: int = 8):
+    def __init__(self, shape: tuple[int, ...], group: tuple[str, ...] = ("",), parts: int = 8):
         super().__init__(shape, group)
         size = math.prod(self.grid)
         self.sums = torch.zeros(parts, size, size, dtype=torch.float64)
@@ -158,7 +158,7 @@ class LowRankCovariance(_Sums):
     than it has room for, it loses a little of a flat spectrum (the tests show how little).
 
     Args:
-        shape: (C, H, W).
+        shape: of one input, (C, H, W) or fewer axes.
         group: grid symmetries to average over, row by row, and `channels.ALIKE` where it holds.
         rank: leading directions wanted.
         seed: draws Omega.
@@ -169,7 +169,7 @@ class LowRankCovariance(_Sums):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         group: tuple[str, ...] = ("",),
         *,
         rank: int = 50,

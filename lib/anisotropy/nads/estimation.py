@@ -72,7 +72,7 @@ class Until:
 
 def estimate(
     make: Callable[[], nn.Module],
-    shape: tuple[int, int, int] | None = None,
+    shape: tuple[int, ...] | None = None,
     response: Secant | Gradient | Mixed = Secant(),
     *,
     networks: int | Until = 50,
@@ -88,13 +88,14 @@ def estimate(
 
     Args:
         make: zero-argument callable that makes a fresh network with one output (`architectures.factory`, or yours).
-        shape: (C, H, W) of an image; may be left out for an `architectures.factory`, which knows it.
+        shape: of one input: (C, H, W) of an image, (1, length) or (length,) of a sequence, (nodes, features) of a
+            graph; may be left out for an `architectures.factory`, which knows it.
         response: what is measured of each network: `Secant(step=100)`, the finite difference of the released code;
             `Gradient()`, Section 3's definition; `Mixed()`, right singular vectors of d2f / dtheta dx (Lemma 2).
         networks: how many random networks to average over, or `Until` their halves agree.
         symmetry: "auto" averages over the grid symmetries that pass `spatial.verified`, and over the channels where
             `channels.verified` finds them alike, as far as an image given as `at` has these symmetries too; "none"; or
-            their names, whatever the image.
+            their names, whatever the image. Inputs of one or two axes have none that are looked for.
         rank: leading directions to return. Needed (default 50) where D is above 4,096: the covariance is sketched.
         seed: draws the networks, the evaluation point and the probes.
         state: file that the running sums are saved to; a killed run called again with the same arguments goes on from
@@ -109,7 +110,7 @@ def estimate(
 
     Raises:
         TypeError: the factory is none, the response is none, or an argument of an earlier version.
-        ValueError: an argument out of range, a network that refuses the images or has no scalar output, a state file
+        ValueError: an argument out of range, a network that refuses the inputs or has no scalar output, a state file
             of another estimate.
         FloatingPointError: a network's response is not finite.
 
@@ -233,6 +234,13 @@ def _checkpoints(most: int) -> list[int]:
 
 def _group(symmetry, make, shape, image: Tensor | None, seed: int, step: float | None) -> tuple[str, ...]:
     """Symmetries to average over; the covariance at one image has those of the networks that the image has too."""
+    if len(shape) < 3:
+        if symmetry not in ("auto", "none"):
+            raise ValueError(
+                f'expected symmetry "auto" or "none" for inputs of shape {shape}, got {symmetry!r}: symmetries are '
+                "those of the pixels of images (C, H, W)"
+            )
+        return ("",)
     if symmetry == "auto":
         size = probing.SMALL if step is None else step
         group = spatial.verified(make, shape, seed=seed, step=size)
@@ -254,18 +262,13 @@ def _group(symmetry, make, shape, image: Tensor | None, seed: int, step: float |
     return given if shape[0] > 1 else group
 
 
-def _shape(make, given) -> tuple[int, int, int]:
+def _shape(make, given) -> tuple[int, ...]:
     known = getattr(make, "input_shape", None)
     if given is None and known is None:
-        raise ValueError("expected shape=(C, H, W): this factory does not know it")
-    try:
-        shape = tuple(checks.whole(s, "a side") for s in (given if given is not None else known))
-    except (TypeError, ValueError):
-        shape = ()
-    if len(shape) != 3:
-        raise ValueError(f"expected shape=(C, H, W), three positive whole numbers, got {given!r}")
+        raise ValueError(f"expected shape={checks.SHAPES}: this factory does not know it")
+    shape = checks.shape(given if given is not None else known)
     if known is not None and tuple(known) != shape:
-        raise ValueError(f"the factory makes networks for images of shape {tuple(known)}, got shape={shape}")
+        raise ValueError(f"the factory makes networks for inputs of shape {tuple(known)}, got shape={shape}")
     return shape
 
 

@@ -21,16 +21,16 @@ MADE_BY = ("torch", "seconds", "workers", "device")
 
 
 def identity(direction: torch.Tensor) -> dict[str, Any]:
-    """Name a direction (C, H, W) as rounded by `units.rounded`.
+    """Name a direction (*shape) as rounded by `units.rounded`.
 
     Args:
         direction: float64, unit norm.
 
     Returns:
-        {"kind": "fourier", "ky", "kx", "phase"} for a vector of the Fourier basis of one channel; {"kind": "nads",
-        "network", "made", "index"} for a row of the NADs that the package carries, where `made` is a digest of the
-        settings that they were measured with; {"kind": "given", "hash"} for any other. Exact: a vector that differs in
-        one rounded entry is another one.
+        {"kind": "fourier", "ky", "kx", "phase"} for a vector of the Fourier basis of one channel, or of sequences
+        (length,) and (1, length), which are pictures of height 1; {"kind": "nads", "network", "made", "index"} for
+        a row of the NADs that the package carries, where `made` is a digest of the settings that they were measured
+        with; {"kind": "given", "hash"} for any other. Exact: a vector that differs in one rounded entry is another one.
 
     Example:
         >>> from anisotropy import directions
@@ -41,15 +41,15 @@ def identity(direction: torch.Tensor) -> dict[str, Any]:
     return _fourier(direction) or _shipped(direction) or {"kind": "given", "hash": content(direction)}
 
 
-def made_from(name: dict[str, Any], shape: tuple[int, int, int]) -> torch.Tensor:
-    """Return the direction (C, H, W) of a name that `identity` gave.
+def made_from(name: dict[str, Any], shape: tuple[int, ...]) -> torch.Tensor:
+    """Return the direction (*shape) of a name that `identity` gave.
 
     Raises:
         ValueError: the name holds a hash only, or NADs that this version of the package does not carry.
     """
     if name.get("kind") == "fourier":
-        vector = bases.wave(*shape[1:], name["ky"], name["kx"], name["phase"])
-        return vector[None]
+        sides = (1, *shape)[-2:]
+        return bases.wave(*sides, name["ky"], name["kx"], name["phase"]).view(shape)
     if name.get("kind") == "nads" and name.get("network") in loading.available():
         found = loading.load(name["network"])
         if made(found) == name["made"] and name["index"] < len(found.directions):
@@ -88,15 +88,16 @@ def made(found: result.Nads) -> str:
 
 def _fourier(direction: torch.Tensor) -> dict[str, Any] | None:
     """The strongest frequency of a picture is the only one that can be its name: one vector to compare, not D."""
-    channels, height, width = direction.shape
-    if channels != 1:
+    one, height, width = (1, 1, *direction.shape)[-3:]
+    if one != 1 or (direction.ndim == 2 and height != 1):  # of several colours, or of the nodes of a graph
         return None
-    spectrum = torch.fft.fft2(direction[0])
+    picture = direction.view(height, width)
+    spectrum = torch.fft.fft2(picture)
     ky, kx = divmod(int(spectrum.abs().argmax()), width)
     ky, kx = bases.representative(ky, kx, (height, width))
     for phase in bases.phases(ky, kx, (height, width)):
         wave = torch.round(bases.wave(height, width, ky, kx, phase) * 2**30) / 2**30 + 0.0
-        if torch.equal(wave, direction[0]):
+        if torch.equal(wave, picture):
             return {"kind": "fourier", "ky": ky, "kx": kx, "phase": phase}
     return None
 

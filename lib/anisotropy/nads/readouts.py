@@ -46,7 +46,7 @@ def find(network: nn.Module, x: Tensor) -> str | None:
 
     Args:
         network: in eval mode.
-        x: one input (C, H, W).
+        x: one input (*shape).
     """
     calls: list[tuple[str, Tensor]] = []
     handles = [
@@ -83,7 +83,7 @@ def examine(make: Callable[[], nn.Module], input_shape: tuple[int, ...], *, seed
 
     Args:
         make: the factory.
-        input_shape: (C, H, W).
+        input_shape: of one input.
         seed: stream of the networks that are looked at; the same stream that the estimate uses is fine.
         draws: networks whose read-out weights are looked at.
     """

@@ -140,11 +140,12 @@ def secant_rows(
 ) -> Tensor:
     """Central differences of size `step` along every pixel: rows (F, D) of the features, or (1, D) of the output.
 
-    The images differ from x in one pixel each, so the first layers are computed only where that reaches (`windows`).
+    The inputs differ from x in one number each, so the first layers of images (C, H, W) are computed only where that
+    reaches (`windows`).
 
     Args:
         network: from `prepare`; its dtype and device are used.
-        x: evaluation point (C, H, W).
+        x: evaluation point (*shape).
         step: half the size h of the dipole, in units of the input.
         readout: average over this read-out; None takes the network's output.
         chunk: pixels per forward pass, 2 * chunk images; None chooses by the sizes of network and image.
@@ -159,7 +160,7 @@ def secant_rows(
     dtype = next((p.dtype for p in network.parameters()), x.dtype)
     x = x.to(dtype)
     wanted = torch.tensor(pixels if pixels is not None else range(x.numel()), device=x.device)
-    make = _windows.impulses
+    make = _windows.impulses if x.dim() == 3 else _impulses
 
     def along(block: Tensor) -> list[Tensor]:
         nonlocal make
@@ -223,7 +224,7 @@ def gradient_rows(
 
     Args:
         network: from `prepare`.
-        x: evaluation point (C, H, W).
+        x: evaluation point (*shape).
         readout: average over this read-out; None takes the network's output.
         draws: random read-outs instead of all features.
         generator: draws them (CPU).
@@ -288,7 +289,7 @@ def mixed_rows(network: nn.Module, x: Tensor, *, probes: int = 1, generator: tor
 
     Args:
         network: from `prepare`.
-        x: evaluation point (C, H, W).
+        x: evaluation point (*shape).
         probes: random directions in parameter space per network.
         generator: draws them (CPU).
     """

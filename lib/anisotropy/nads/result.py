@@ -27,7 +27,8 @@ class Nads:
 
     Attributes:
         eigenvalues: (k,) float64 in decreasing order, of the uncentred covariance; k = D, or fewer where D is large.
-        directions: (k, C, H, W) float32, orthonormal; the entry of largest size is positive in each.
+        directions: (k, *shape) float32, orthonormal; the entry of largest size is positive in each. The shape is that
+            of an input: (C, H, W) of an image, (1, length) of a sequence, (nodes, features) of a graph.
         networks: random networks averaged over.
         eigenvalue_errors: (k,) standard error of each eigenvalue, from the spread between groups of networks.
         split_half: k -> overlap of the top-k subspaces of two halves of the networks; where channels are alike, k is a
@@ -53,10 +54,10 @@ class Nads:
 
     def __post_init__(self):
         k, size = len(self.eigenvalues), self.directions.shape[1:].numel()
-        if self.directions.dim() != 4 or len(self.directions) != k or not 1 <= k <= size:
+        if not 2 <= self.directions.dim() <= 4 or len(self.directions) != k or not 1 <= k <= size:
             raise ValueError(
-                f"expected k eigenvalues and directions (k, C, H, W) with 1 <= k <= C*H*W, got {k} and "
-                f"{tuple(self.directions.shape)}"
+                "expected k eigenvalues and directions (k, *shape) with one to three axes in shape and 1 <= k <= D, "
+                f"got {k} and {tuple(self.directions.shape)}"
             )
         if self.trace is not None and not checks.number(self.trace, "the trace") >= 0:
             raise ValueError(f"expected a trace of at least 0, got {self.trace}")
@@ -89,10 +90,13 @@ class Nads:
     def to_xarray(self) -> xr.Dataset:
         """Directions, eigenvalues and their errors as a labelled dataset, with the settings as JSON in its attributes.
 
-        Dimensions are (nad, channel, row, column); `xarray.Dataset.to_netcdf` writes it.
+        Dimensions are (nad, channel, row, column), of inputs with fewer axes (nad, axis_0, axis_1);
+        `xarray.Dataset.to_netcdf` writes it.
         """
+        count = self.directions.dim() - 1
+        axes = ("channel", "row", "column") if count == 3 else tuple(f"axis_{i}" for i in range(count))
         variables = {
-            "directions": (("nad", "channel", "row", "column"), self.directions.numpy()),
+            "directions": (("nad", *axes), self.directions.numpy()),
             "eigenvalues": ("nad", self.eigenvalues.numpy()),
         }
         if self.eigenvalue_errors is not None:
@@ -103,7 +107,7 @@ class Nads:
         return xr.Dataset(variables, {"nad": range(len(self.eigenvalues))}, about)
 
     def plot(self, indices: Sequence[int] | None = None) -> "Figure":
-        """Draw directions as pictures, the first eight by default.
+        """Draw directions, the first eight by default: images as pictures, inputs of one or two axes as lines.
 
         Raises:
             ValueError: an index that there is not.
@@ -160,7 +164,7 @@ class Nads:
         return (u.T * self.eigenvalues) @ u
 
     def energy(self, v: Tensor) -> Tensor:
-        """Quadratic form v^T C v of directions v (K, C, H, W) or NADs: how strongly fresh networks answer (Eq. 6).
+        """Quadratic form v^T C v of directions v (K, *shape) or NADs: how strongly fresh networks answer (Eq. 6).
 
         Raises:
             ValueError: shapes do not fit, or v^T C v depends on directions that were not kept (`energy_range`).
@@ -177,7 +181,7 @@ class Nads:
         return low
 
     def energy_range(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Bounds (K,), (K,) of v^T C v for directions v (K, C, H, W); equal where all directions are kept.
+        """Bounds (K,), (K,) of v^T C v for directions v (K, *shape); equal where all directions are kept.
 
         With w the part of v outside of the k kept directions, v^T C v = sum_i lambda_i (u_i^T v)^2 + w^T C w. The
         m = D - k eigenvalues outside are at most lambda_k each and add up to the rest r = tr(C) - sum_i lambda_i, so

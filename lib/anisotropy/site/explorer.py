@@ -72,6 +72,11 @@ def data(results: Iterable[Result], nad_files: Sequence[Path] = (), sweep_files:
     mine: dict[str, Network] = {}
     for path in nad_files:
         found = nads.load(Path(path))
+        if found.directions.dim() != 4:
+            raise ValueError(
+                f"{path}: the explorer shows NADs of images (C, H, W), these are of inputs of shape "
+                f"{tuple(found.directions.shape[1:])}; found.plot() and found.spectrum() draw them"
+            )
         described = found.settings.get("architecture")
         name = str(described.get("name", Path(path).stem) if isinstance(described, dict) else described)
         network = _network(networks, f"{name} ({Path(path).name})", f"{name} ({Path(path).name})", name)

@@ -65,12 +65,12 @@ def train(
     """Train a network in place with stochastic gradient descent on the cross entropy, and measure it.
 
     Args:
-        network: maps (n, C, H, W) to (n, number of classes); moved to the device of the inputs, and left in eval mode.
-        inputs: (n, C, H, W), resident on the device that does the work.
+        network: maps (n, *shape) to (n, number of classes); moved to the device of the inputs, and left in eval mode.
+        inputs: (n, *shape), such as (n, C, H, W), resident on the device that does the work.
         labels: (n,) int64, on the same device.
         recipe: how; the default is that of the released code for D(v).
         generator: CPU generator of the order of the samples, and of dropout where the network has it.
-        test_inputs: (n', C, H, W), optional.
+        test_inputs: (n', *shape), optional.
         test_labels: (n',).
         checkpoint: file from which a run that was cut off goes on, and to which its state is written after an epoch,
             at most once a minute; it stays until the caller deletes it. None for neither.
@@ -149,8 +149,8 @@ def evaluate(
     """Return accuracy and mean cross entropy of a network in eval mode; its mode is restored.
 
     Args:
-        network: maps (n, C, H, W) to (n, number of classes).
-        inputs: (n, C, H, W).
+        network: maps (n, *shape) to (n, number of classes).
+        inputs: (n, *shape).
         labels: (n,) int64.
         recipe: for its normalisation and precision.
         batch_size: samples at a time.
@@ -206,14 +206,20 @@ class LossWatch:
 
 
 def check_data(inputs: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:
-    """Raise ValueError unless inputs (n, C, H, W), labels (n,) int64 and the recipe fit each other."""
-    if inputs.ndim != 4 or labels.shape != inputs.shape[:1] or labels.dtype != torch.int64 or not len(labels):
+    """Raise ValueError unless inputs (n, *shape), labels (n,) int64 and the recipe fit each other."""
+    suits = 2 <= inputs.ndim <= 4 and labels.shape == inputs.shape[:1] and len(labels) > 0
+    if not suits or labels.dtype != torch.int64:
         raise ValueError(
-            "expected inputs (n, C, H, W) and int64 labels (n,) with n > 0, got "
+            f"expected inputs (n, *shape), with the shape {checks.SHAPES}, and int64 labels (n,) with n > 0, got "
             f"{tuple(inputs.shape)} and {labels.dtype} {tuple(labels.shape)}"
         )
     if int(labels.min()) < 0:  # torch would leave some of them out without a word
         raise ValueError(f"expected labels 0, 1, 2, ..., got {int(labels.min())} among them")
+    if recipe.mean and inputs.ndim != 4:
+        raise ValueError(
+            f"the recipe normalises the channels of images (n, C, H, W), got inputs {tuple(inputs.shape)}: take a "
+            "recipe without mean and std, and normalise them before"
+        )
     if recipe.mean and len(recipe.mean) != inputs.shape[1]:
         raise ValueError(f"the recipe normalises {len(recipe.mean)} channels, the inputs have {inputs.shape[1]}")
 
@@ -240,7 +246,7 @@ def check_sets(inputs, labels, test_inputs, test_labels, recipe: Recipe) -> int:
 
 
 class Normalisation:
-    """Takes a recipe's mean off batches (n, C, H, W) or (N, n, C, H, W) and divides by its std, in its type.
+    """Takes a recipe's mean off batches (n, *shape) or (N, n, *shape) and divides by its std, in its type.
 
     Both are on the device of the inputs from the beginning: sending them there with each batch would make it wait.
     """

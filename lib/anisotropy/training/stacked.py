@@ -46,7 +46,7 @@ def refusal(networks: list[nn.Module], inputs: torch.Tensor, recipe: Recipe) -> 
 
     Args:
         networks: N networks; they are moved to the device and type of the training, and put into training mode.
-        inputs: (N, n, C, H, W), on the device that does the work.
+        inputs: (N, n, *shape), on the device that does the work.
         recipe: how they will be trained.
     """
     stack, few = _Stack(networks, inputs.device, recipe.stored), Normalisation(recipe, inputs)(inputs[:, :1])
@@ -86,11 +86,11 @@ def train_many(
 
     Args:
         networks: N networks of one architecture.
-        inputs: (N, n, C, H, W), on the device that does the work.
+        inputs: (N, n, *shape), on the device that does the work.
         labels: (N, n) int64.
         recipe: as for `training.train`.
         generators: N CPU generators of the order of the samples.
-        test_inputs: (N, n', C, H, W), optional.
+        test_inputs: (N, n', *shape), optional.
         test_labels: (N, n').
         method: "single", "stacked", or "auto": stacked on a GPU where possible, else one by one.
         checkpoints: N files, see `training.train`; a stack keeps none.
@@ -154,7 +154,7 @@ class _Stack:
         self.parameters = torch.cat([p.detach().flatten(1) for p in named.values()], 1)
 
     def __call__(self, parameters: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-        """Scores (N, n, classes) of inputs (N, n, C, H, W), of each network for its own."""
+        """Scores (N, n, classes) of inputs (N, n, *shape), of each network for its own."""
 
         def scores(own, buffers, x):
             return functional_call(self.skeleton, (own, buffers), (x,))
