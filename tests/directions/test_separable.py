@@ -90,3 +90,23 @@ def test_bad_arguments_are_refused(direction, change, message):
     arguments = {"direction": direction, "count": 10, "generator": generator()} | change
     with pytest.raises(ValueError, match=message):
         separable.sample(arguments.pop("direction"), arguments.pop("count"), **arguments)
+
+
+@pytest.mark.parametrize("agree", [True, False])
+def test_redundant_signals_are_exact_along_both_directions_and_noise_is_orthogonal_to_them(agree):
+    basis = directions.fourier(6, 6).vectors[:, None].float()
+    u, v = basis[3], basis[10]
+    generator = torch.Generator().manual_seed(1)
+    x, y = separable.redundant(u, v, 3001, amplitudes=(1.0, 2.5), sigma=2.0, generator=generator, agree=agree)
+    sign = (2 * y - 1).float()
+    along = x.flatten(1) @ basis.flatten(1).T
+    assert torch.allclose(along[:, 3], sign, atol=1e-4)
+    assert torch.allclose(along[:, 10], (2.5 if agree else -2.5) * sign, atol=1e-4)
+    rest = along[:, [k for k in range(36) if k not in (3, 10)]]
+    assert torch.allclose(rest.T.cov(), 4 * torch.eye(34), atol=0.5)
+    assert int(y.sum()) == 1500
+    assert 0.4 < float(y[:300].float().mean()) < 0.6
+    with pytest.raises(ValueError, match="orthogonal directions"):
+        separable.redundant(u, u, 10, amplitudes=(1.0, 1.0), generator=generator)
+    with pytest.raises(ValueError, match="epsilon > 0"):
+        separable.redundant(u, v, 10, amplitudes=(1.0, 0.0), generator=generator)

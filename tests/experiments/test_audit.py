@@ -29,7 +29,8 @@ def lines(tmp_path_factory):
     source = cifar.Source("digits", train=500)
     job = image_sweeps.Job(make, make.spec, source, Recipe.cifar(epochs=2), str(folder), "cpu")
     basis = nads.load("lenet").directions
-    for arm in (arms.clean(), arms.flipped(basis), arms.poisoned(basis, 3, 0.05, label="p")):
+    added = arms.scrambled(basis, 3, 0.05, label="p", erase="none")
+    for arm in (arms.clean(), arms.flipped(basis), added):
         resumable.Compute(job)([(arm, 1)])
     return [line | {"made.clean": True} for line in record.from_store(stores.Store(folder))]
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from anisotropy._util import paths
-from anisotropy.experiments import campaign
+from anisotropy.experiments import campaign, strata
 from anisotropy.results import record, stores
 
 PLAN = paths.root() / campaign.PLAN
@@ -12,12 +12,12 @@ PLAN = paths.root() / campaign.PLAN
 
 def test_the_frequencies_of_vgg11_are_those_that_the_seed_draws():
     item = next(item for item in campaign.plan(PLAN) if item.name == "fig1-vgg11")
-    assert [list(f) for f in item.frequencies] == campaign.drawn("vgg11", [[0, 8, 5], [8, 22, 6], [22, 45, 5]], 0)
-    assert campaign.drawn("vgg11", [[0, 8, 5]], 0) != campaign.drawn("vgg11", [[0, 8, 5]], 1)
+    assert [list(f) for f in item.frequencies] == strata.drawn("vgg11", [[0, 8, 5], [8, 22, 6], [22, 45, 5]], 0)
+    assert strata.drawn("vgg11", [[0, 8, 5]], 0) != strata.drawn("vgg11", [[0, 8, 5]], 1)
 
 
 def test_what_is_foretold_of_resnet18_is_what_its_nads_say():
-    ranked = {f: energy for energy, orbit in campaign.orbits("resnet18", 1) for f in orbit}
+    ranked = {f: energy for energy, orbit in strata.orbits("resnet18", 1) for f in orbit}
     item = next(item for item in campaign.plan(PLAN) if item.name == "fig1-resnet18")
     cosines = [tuple(f) for f in item.frequencies if f[2] == "cos"]
     assert [ranked[f] > 0.14 for f in cosines] == [True, False, True, False, True, False]
@@ -30,7 +30,7 @@ def test_every_row_has_its_own_key_and_an_item_with_an_unknown_word_is_refused(t
     wrong.write_text("items: [{name: a, figure: b, network: lenet, epoch: 3}]")
     with pytest.raises(ValueError, match="epoch"):
         campaign.plan(wrong)
-    with pytest.raises(ValueError, match="one of frequencies, nads and conditions"):
+    with pytest.raises(ValueError, match="one of frequencies, nads, conditions and pairs"):
         campaign.Item("a", "b", "lenet")
 
 

@@ -72,6 +72,24 @@ def test_the_poisoned_training_set_is_separable_by_the_carriers_alone():
     assert float(((clean - 0.05).abs().argmin(1) == LABELS).double().mean()) < 0.5  # and not before
 
 
+def test_poison_can_leave_the_content_or_take_all_of_it_before_it_writes():
+    added, pictures = interventions.poison(IMAGES, LABELS, BASIS, 4, 0.05, erase="none")
+    assert torch.allclose(added - IMAGES, 0.05 * pictures[LABELS], atol=1e-12)
+    tiny = 1e-3
+    written, pictures = interventions.poison(IMAGES, LABELS, BASIS, 4, tiny, erase="all")
+    before, after = coefficients(IMAGES), coefficients(written)
+    for channel, direction in {(t % 3, 4 + t // 6) for t in range(10)}:
+        before[:, channel, direction] = 0
+    for image, label in enumerate(LABELS.tolist()):
+        before[image, label % 3, 4 + label // 6] = tiny if label % 2 else -tiny
+    assert torch.allclose(after, before, atol=1e-12)
+    points = written.flatten(1) @ pictures.flatten(1).T
+    assert interventions.separable(points, LABELS)  # for any epsilon, as the paper says
+    assert not interventions.separable(*on_carriers(4, tiny))  # which the released coding does not do
+    with pytest.raises(ValueError, match="'own', 'none', 'all'"):
+        interventions.poison(IMAGES, LABELS, BASIS, 4, 0.05, erase="some")
+
+
 def on_carriers(index, epsilon, images=None):
     images, labels = (IMAGES, LABELS) if images is None else images
     changed, pictures = interventions.poison(images, labels, BASIS, index, epsilon)

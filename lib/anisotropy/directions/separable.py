@@ -59,6 +59,51 @@ def sample(
     return inputs.view(count, *direction.shape).to(device or home, dtype), labels.to(device or home)
 
 
+def redundant(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    count: int,
+    *,
+    amplitudes: tuple[float, float],
+    sigma: float = 3.0,
+    generator: torch.Generator,
+    agree: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw samples whose class can be read along either of two directions: x = y (a u + b v) + w, w orthogonal to both.
+
+    A network that is trained on them may use one direction, the other or both, and is right with each. On samples
+    where the two disagree, x = y (a u - b v) + w, its answers tell which one it uses.
+
+    Args:
+        first: u, (C, H, W), unit norm.
+        second: v, likewise, orthogonal to u.
+        count: number of samples, n.
+        amplitudes: a and b, positive.
+        sigma: standard deviation of the noise in every direction orthogonal to both.
+        generator: CPU generator.
+        agree: False for samples along whose second direction the sign is that of the other class.
+
+    Returns:
+        inputs: (n, C, H, W) float32.
+        labels: (n,) int64, the class along the first direction; in random order, n // 2 of them 1.
+
+    Raises:
+        ValueError: if the directions are no orthogonal unit vectors, or another argument is out of range.
+    """
+    both = torch.stack([checks.directions(d, "a direction").float() for d in (first, second)])
+    for direction, amplitude in zip(both, amplitudes, strict=True):
+        check(direction, count, amplitude, sigma, "text")
+    if not abs(overlap := float((both[0] * both[1]).sum())) < 1e-3:
+        raise ValueError(f"expected two orthogonal directions, got a scalar product of {overlap:.3g}")
+    plane = both.flatten(1)
+    labels = torch.zeros(count, dtype=torch.int64)
+    labels[torch.randperm(count, generator=generator)[: count // 2]] = 1
+    noise = torch.randn(count, plane.shape[1], generator=generator).mul_(sigma)
+    signed = torch.tensor([amplitudes[0], amplitudes[1] if agree else -amplitudes[1]])
+    wanted = (2 * labels - 1).float()[:, None] * signed  # coefficients along u and v
+    return (noise + (wanted - noise @ plane.T) @ plane).view(count, *first.shape), labels
+
+
 def check(direction: torch.Tensor, count: int, epsilon: float, sigma: float, convention: str) -> None:
     """Raise ValueError unless these arguments suit `sample`."""
     if not 1 <= checks.tensor(direction, "a direction").ndim <= 3:

@@ -20,7 +20,7 @@ import torch
 
 from anisotropy import nads
 from anisotropy._util import checks, paths, provenance
-from anisotropy.experiments import image_sweeps, units
+from anisotropy.experiments import image_sweeps, redundant, units
 from anisotropy.images import arms, cifar
 from anisotropy.models import architectures
 from anisotropy.nads import naming
@@ -87,11 +87,17 @@ def job_of(row: dict[str, Any], store: str, images: str) -> tuple[Any, Any]:
     recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields["recipe"].items()})
     if recipe.dtype == "bfloat16" and not provenance.has_bfloat16():
         raise ValueError("this processor has no bfloat16 arithmetic, in which the line was made")
-    if "direction" in fields:
+    if "ratio" in fields:
+        job: Any = redundant.Job(
+            make, architecture, recipe, *(fields[n] for n in ("sigma", "train_samples", "test_samples")), store
+        )
+        pair = torch.stack([naming.made_from(fields[name], tuple(fields["shape"])) for name in ("first", "second")])
+        unit: Any = (units.rounded(pair), fields["ratio"], fields["seed"])
+    elif "direction" in fields:
         vector = naming.made_from(fields["direction"], tuple(fields["shape"]))
         names = ("epsilon", "sigma", "convention", "train_samples", "test_samples")
-        job: Any = units.Job(make, architecture, recipe, *(fields[name] for name in names), store, "cpu")
-        unit: Any = (0, units.rounded(vector[None])[0], fields["seed"])
+        job = units.Job(make, architecture, recipe, *(fields[name] for name in names), store, "cpu")
+        unit = (0, units.rounded(vector[None])[0], fields["seed"])
     else:
         job = image_sweeps.Job(make, architecture, _source(fields["images"], images), recipe, store, "cpu")
         unit = (_arm(fields["arm"]), fields["seed"])
@@ -120,8 +126,10 @@ def _arm(identity: dict[str, Any]) -> arms.Arm:
         return arms.flipped(basis)
     if kind == "signed":
         return arms.signed(basis, seed=identity["seed"])
-    if kind == "poisoned":
-        return arms.poisoned(basis, identity["index"], identity["epsilon"], label="poisoned")
+    if kind in ("poisoned", "scrambled"):
+        make = {"poisoned": arms.poisoned, "scrambled": arms.scrambled}[kind]
+        erase = identity.get("erase", "own")
+        return make(basis, identity["index"], identity["epsilon"], label=kind, erase=erase)
     raise ValueError(f"its condition {kind!r} is not one that is computed again")
 
 
@@ -142,7 +150,7 @@ def drawn(
     """
     kinds = defaultdict(list)
     for row in lines:
-        kinds[row["architecture.name"], row["recipe.dtype"], "images.name" in row].append(row)
+        kinds[row["architecture.name"], row["recipe.dtype"], record.experiment(row)].append(row)
     for group in kinds.values():
         generator.shuffle(group)
     left, draws = seconds, []
@@ -218,6 +226,8 @@ def label(row: dict[str, Any]) -> str:
     what = row["architecture.name"] + ("" if width == 1 else f" x {width}")
     if "images.name" in row:
         return f"{what}, {row['images.name']}, {row['arm.kind']}, seed {row['seed']}"
+    if "ratio" in row:
+        return f"{what}, NADs {row['first.index']} and {row['second.index']}, ratio {row['ratio']}, seed {row['seed']}"
     names = ("ky", "kx", "phase", "network", "index", "hash")
     where = " ".join(str(row[f"direction.{name}"]) for name in names if f"direction.{name}" in row)
     return f"{what}, {row['direction.kind']} {where}, seed {row['seed']}, {row['recipe.dtype']}"
@@ -253,7 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if not chosen.minutes > 0 or chosen.workers < 1:
         parser.error(f"expected --minutes and --workers above 0, got {chosen.minutes} and {chosen.workers}")
-    read = {name: record.read(record.folder() / f"{name}.jsonl") for name in ("directions", "images")
+    read = {name: record.read(record.folder() / f"{name}.jsonl") for name in record.TRAININGS
             if name in record.experiments()}  # fmt: skip
     problems = [problem for found in read.values() for problem in found.problems]
     lines = [row for found in read.values() for row in found.rows.values()]

@@ -7,7 +7,6 @@ stops when its time is over and goes on where it was: a training from its last c
 """
 
 import argparse
-import itertools
 import os
 import signal
 import subprocess
@@ -18,20 +17,27 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from anisotropy import nads
 from anisotropy._util import checks, paths, processes
 from anisotropy.directions import bases
-from anisotropy.experiments import image_sweeps, units
+from anisotropy.experiments import image_sweeps, redundant, units
 from anisotropy.images import arms, cifar
 from anisotropy.models import architectures
 from anisotropy.results import engines, record, resumable, stores
 from anisotropy.training.recipes import Recipe
 
 PLAN = "params/campaign.yaml"
-CONDITIONS = ("original", "flipped", "signs", "poisoned")
+CARRIED = {
+    "poisoned": ("poisoned", "own"),
+    "added": ("poisoned", "none"),
+    "written": ("poisoned", "all"),
+    "scrambled": ("scrambled", "all"),
+}
+"""Conditions with carriers: kind of the arm, and what of the images is erased (see `interventions.poison`)."""
+
+CONDITIONS = ("original", "flipped", "signs", *CARRIED)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,11 @@ class Item:
         frequencies: Fourier directions, [ky, kx, phase] each with phase "cos", "sin" or "real".
         nads: or indices of the NADs of `network` that the package carries.
         conditions: or conditions of CIFAR-10, out of `CONDITIONS`.
-        carriers: indices of the carriers of the condition "poisoned", epsilon 0.05.
+        carriers: indices of the carriers of the conditions in `CARRIED`.
+        epsilons: strengths of these carriers.
+        pairs: or pairs of indices of NADs, of two redundant signals (see `redundant`).
+        ratios: amplitudes of the second signal of a pair, that of the first being 1.
+        learning_rate: if not that of the released recipe.
         images: training images of CIFAR-10.
         samples: training samples of D(v), and as many for the test.
         sigma: standard deviation of the noise of D(v).
@@ -69,6 +79,10 @@ class Item:
     nads: tuple = ()
     conditions: tuple = ()
     carriers: tuple = ()
+    epsilons: tuple = (0.05,)
+    pairs: tuple = ()
+    ratios: tuple = ()
+    learning_rate: float | None = None
     images: int = 50_000
     samples: int = 10_000
     sigma: float = 3.0
@@ -79,11 +93,17 @@ class Item:
     stop_at_threshold: bool = False
 
     def __post_init__(self):
-        kinds = [kind for kind in ("frequencies", "nads", "conditions") if getattr(self, kind)]
+        kinds = [kind for kind in ("frequencies", "nads", "conditions", "pairs") if getattr(self, kind)]
         if len(kinds) != 1:
-            raise ValueError(f"item {self.name!r}: expected one of frequencies, nads and conditions, got {kinds}")
+            raise ValueError(
+                f"item {self.name!r}: expected one of frequencies, nads, conditions and pairs, got {kinds}"
+            )
         if unknown := set(self.conditions) - set(CONDITIONS):
             raise ValueError(f"item {self.name!r}: expected conditions out of {CONDITIONS}, got {sorted(unknown)}")
+
+    def changes(self) -> dict[str, float]:
+        """What of the recipe the item changes."""
+        return {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
 
 
 @dataclass(frozen=True)
@@ -138,8 +158,19 @@ def rows(items: list[Item], store: str, images: str) -> Iterator[Row]:
 
 
 def _on_directions(item: Item, dtype: str, store: str) -> Iterator[Row]:
-    recipe = Recipe(epochs=item.epochs, dtype=dtype, schedule=item.schedule, stop_at_threshold=item.stop_at_threshold)
+    recipe = Recipe(
+        epochs=item.epochs,
+        dtype=dtype,
+        schedule=item.schedule,
+        stop_at_threshold=item.stop_at_threshold,
+        **item.changes(),
+    )
     make = _factory(item, in_channels=1, num_outputs=2)
+    if item.pairs:
+        yield from _on_pairs(
+            item, redundant.Job(make, make.spec, recipe, item.sigma, item.samples, item.samples, store)
+        )
+        return
     job = units.Job(
         make, make.spec, recipe, 1.0, item.sigma, "text", item.samples, item.samples, store, "cpu"
     )  # fmt: skip
@@ -155,18 +186,34 @@ def _on_directions(item: Item, dtype: str, store: str) -> Iterator[Row]:
             yield Row(item.name, f"{item.network} {labels[k]}, seed {seed}, {dtype}", "directions", job, unit)
 
 
+def _on_pairs(item: Item, job: redundant.Job) -> Iterator[Row]:
+    rows_of_nads = units.rounded(nads.load(item.network).directions)
+    for seed in item.seeds:
+        for pair in item.pairs:
+            for ratio in item.ratios:
+                label = f"{item.network} NADs {pair[0]} and {pair[1]}, ratio {ratio:g}, seed {seed}"
+                yield Row(item.name, label, "redundant", job, (rows_of_nads[list(pair)], float(ratio), seed))
+
+
 def _on_images(item: Item, dtype: str, store: str, images: str) -> Iterator[Row]:
     make = _factory(item, in_channels=3, num_outputs=10)
     source = cifar.Source("cifar10", images, train=item.images if item.images < 50_000 else None, download=False)
-    job = image_sweeps.Job(make, make.spec, source, Recipe.cifar(epochs=item.epochs, dtype=dtype), store, "cpu")
+    recipe = Recipe.cifar(epochs=item.epochs, dtype=dtype, **item.changes())
+    job = image_sweeps.Job(make, make.spec, source, recipe, store, "cpu")
     basis = nads.load(item.network).directions
     for seed in item.seeds:
         made = {
             "original": [arms.clean()],
             "flipped": [arms.flipped(basis)],
             "signs": [arms.signed(basis, seed=seed)],
-            "poisoned": [arms.poisoned(basis, i, 0.05, label=f"carrier {i}") for i in item.carriers],
         }
+        for condition in set(item.conditions) & set(CARRIED):
+            kind, erase = CARRIED[condition]
+            made[condition] = [
+                getattr(arms, kind)(basis, i, e, label=f"{condition}, carrier {i}, epsilon {e:g}", erase=erase)
+                for e in item.epsilons
+                for i in item.carriers
+            ]
         for arm in (arm for condition in item.conditions for arm in made[condition]):
             label = f"{item.network} {arm.label}, {item.images} images, seed {seed}, {dtype}"
             yield Row(item.name, label, "images", job, (arm, seed))
@@ -175,52 +222,6 @@ def _on_images(item: Item, dtype: str, store: str, images: str) -> Iterator[Row]
 def _factory(item: Item, **shape: int) -> architectures.Factory:
     changes = {} if item.strides else {"strides": False}
     return architectures.factory(item.network, width=item.width, pooling=item.pooling, **shape, **changes)
-
-
-def orbits(network: str, step: int = 2) -> list[tuple[float, list[tuple[int, int, str]]]]:
-    """Frequencies that a network's symmetries make alike, and what its NADs foretell of them, strongest first.
-
-    Args:
-        network: one of those whose NADs the package carries; the symmetries are those found in it (its settings).
-        step: of the grid, 2 for that of the published maps.
-
-    Returns:
-        (v'Cv as a multiple of its mean over all directions, averaged over the orbit; its frequencies) per orbit.
-    """
-    found, basis = nads.load(network), bases.fourier(32, 32)
-    energy = found.energy(basis.pictures())
-    energy = energy / energy.mean()
-    together: dict[tuple, list[int]] = {}
-    for k in basis.subgrid(step):
-        ky, kx = (int(n) for n in basis.frequencies[k])
-        alike = [(ky, kx), (-ky, kx)] if "h" in found.settings["symmetry"] else [(ky, kx)]
-        alike += [(b, a) for a, b in alike] if "t" in found.settings["symmetry"] else []
-        together.setdefault(min(bases.representative(*f, (32, 32)) for f in alike), []).append(int(k))
-    ranked = [
-        (float(energy[ks].mean()), [(*map(int, basis.frequencies[k]), str(basis.phases[k])) for k in ks])
-        for ks in together.values()
-    ]
-    return sorted(ranked, reverse=True)
-
-
-def drawn(network: str, strata: list[list[int]], seed: int) -> list[list]:
-    """Frequencies drawn from ranks of `orbits`: for each stratum [first, last, count], `count` orbits, one member each.
-
-    Args:
-        network: see `orbits`.
-        strata: ranks from 0, `last` excluded.
-        seed: of the draw.
-
-    Returns:
-        [ky, kx, phase] each, strata in turn, so that a campaign that is cut off has some of each.
-    """
-    ranked, generator = orbits(network), np.random.default_rng(seed)
-    chosen = []
-    for first, last, count in strata:
-        ranks = generator.choice(np.arange(first, min(last, len(ranked))), count, replace=False)
-        members = [ranked[rank][1] for rank in ranks]
-        chosen.append([list(frequencies[generator.integers(len(frequencies))]) for frequencies in members])
-    return [f for turn in itertools.zip_longest(*chosen) for f in turn if f]
 
 
 class TimeOver(Exception):
@@ -303,14 +304,9 @@ def main(arguments: list[str] | None = None) -> int:
     places = {"--store": str(paths.resolve(chosen.store)), "--cifar": str(paths.resolve(chosen.cifar))}
     if not (chosen.here or chosen.list):
         copy = clean_copy()
-        command = [sys.executable, "-m", "anisotropy", "campaign", "--here", "--hours", str(chosen.hours)]
-        command += [
-            "--workers",
-            str(chosen.workers),
-            "--only",
-            chosen.only,
-            *(t for pair in places.items() for t in pair),
-        ]
+        options = {"--hours": chosen.hours, "--workers": chosen.workers, "--only": chosen.only, **places}
+        command = [sys.executable, "-m", "anisotropy", "campaign", "--here"]
+        command += [str(text) for pair in options.items() for text in pair]
         environment = os.environ | {"PYTHONPATH": str(copy / "lib")} | processes.SINGLE_THREAD
         return subprocess.run(command, cwd=copy, env=environment).returncode
     images = places["--cifar"] if Path(places["--cifar"]).is_dir() else ""

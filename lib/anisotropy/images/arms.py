@@ -81,7 +81,9 @@ def clean() -> Arm:
     return Arm("clean", {"kind": "clean"})
 
 
-def poisoned(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
+def poisoned(
+    basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10, erase: str = "own"
+) -> Arm:
     """Return the arm whose training set is poisoned (Fig. 7), see `interventions.poison`; the test set is clean.
 
     Its probe asks whether the trained network follows the carrier or the picture: each test image gets the carrier of
@@ -89,28 +91,30 @@ def poisoned(basis: torch.Tensor, index: int, epsilon: float, *, label: str, cla
     """
 
     def train(images, labels):
-        return interventions.poison(images, labels, basis, index, epsilon, classes=classes)[0]
+        return interventions.poison(images, labels, basis, index, epsilon, classes=classes, erase=erase)[0]
 
     def probe(images, labels):
         shift = torch.randint(1, classes, labels.shape, generator=torch.Generator().manual_seed(0))
         others = (labels + shift) % classes
-        return interventions.poison(images, others, basis, index, epsilon, classes=classes)[0], others
+        return train(images, others), others
 
-    return Arm(label, _carried("poisoned", basis, index, epsilon, classes), train=train, probe=probe)
+    return Arm(label, _carried("poisoned", basis, index, epsilon, classes, erase), train=train, probe=probe)
 
 
-def scrambled(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
+def scrambled(
+    basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10, erase: str = "own"
+) -> Arm:
     """Return the arm whose training images carry the carrier of a class drawn at random: no information.
 
-    Poisoning also takes the image's own coefficient away, which along early NADs is much of the picture. This arm takes
-    the same away, so what it costs is not the network's preference for the carrier.
+    Poisoning also takes content of the image away, which along early NADs is much of the picture. This arm takes
+    as much away, so what it costs is not the network's preference for the carrier.
     """
 
     def train(images, labels):
         drawn = torch.randint(0, classes, labels.shape, generator=torch.Generator().manual_seed(1))
-        return interventions.poison(images, drawn, basis, index, epsilon, classes=classes)[0]
+        return interventions.poison(images, drawn, basis, index, epsilon, classes=classes, erase=erase)[0]
 
-    return Arm(label, _carried("scrambled", basis, index, epsilon, classes), train=train)
+    return Arm(label, _carried("scrambled", basis, index, epsilon, classes, erase), train=train)
 
 
 def carriers_alone(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
@@ -131,13 +135,14 @@ def carriers_alone(basis: torch.Tensor, index: int, epsilon: float, *, label: st
     return Arm(label, _carried("carriers alone", basis, index, epsilon, classes), train=train, test=test)
 
 
-def _carried(kind: str, basis: torch.Tensor, index: int, epsilon: float, classes: int) -> dict:
-    """Identity of an arm with carriers, in plain numbers: those of numpy are no JSON."""
+def _carried(kind: str, basis: torch.Tensor, index: int, epsilon: float, classes: int, erase: str = "own") -> dict:
+    """Identity of an arm with carriers, in plain numbers: those of numpy are no JSON. "own" is what it always was."""
     numbers = {
         "index": checks.whole(index, "index", 0),
         "epsilon": checks.number(epsilon, "epsilon"),
         "classes": checks.whole(classes, "classes"),
     }
+    numbers |= {} if erase == "own" else {"erase": erase}
     return {"kind": kind, "basis": _named(basis)} | numbers | _version()
 
 

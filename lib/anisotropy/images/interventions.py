@@ -14,6 +14,9 @@ from anisotropy._util import checks
 NUMERICS = 1
 """Version of the numbers that these functions make; sweeps do not reuse results of another version."""
 
+ERASED = ("own", "none", "all")
+"""What `poison` can take away before it adds the carrier."""
+
 CHUNK = 4096
 """Images transformed at a time, so that the coefficients of a whole data set never lie beside it in memory."""
 
@@ -70,12 +73,20 @@ def carriers(basis: torch.Tensor, index: int, *, classes: int, channels: int) ->
 
 
 def poison(
-    images: torch.Tensor, labels: torch.Tensor, basis: torch.Tensor, index: int, epsilon: float, *, classes: int = 10
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    basis: torch.Tensor,
+    index: int,
+    epsilon: float,
+    *,
+    classes: int = 10,
+    erase: str = "own",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Write each image's class into one direction: its coefficient along its class's carrier becomes epsilon (Fig. 7).
 
     All other coefficients stay. In the released code images are in [0, 1] and epsilon is 0.05; only the training set
-    is poisoned.
+    is poisoned. There, which coefficient of an image is missing tells its class as well, however small epsilon is; so
+    `erase` says what is taken away before epsilon times the carrier is added.
 
     Args:
         images: (n, C, H, W).
@@ -84,6 +95,9 @@ def poison(
         index: position of the carriers, see `carriers`.
         epsilon: the new coefficient, positive.
         classes: number of classes.
+        erase: "own", the coefficient along the carrier of the image's class, as in the released code; "none", so that
+            nothing is missing; "all", the coefficients along the carriers of all classes, so that the carriers alone
+            make the set linearly separable for any epsilon.
 
     Returns:
         images: (n, C, H, W), poisoned copies; values may leave [0, 1].
@@ -100,12 +114,17 @@ def poison(
         raise ValueError(f"expected labels from 0 to {classes - 1}, got {int(labels.min())} to {int(labels.max())}")
     if not checks.number(epsilon, "epsilon") > 0:
         raise ValueError(f"expected a positive epsilon, got {epsilon}")
+    if erase not in ERASED:
+        raise ValueError(f"expected what to erase out of {ERASED}, got {erase!r}")
     basis = checks.directions(basis, "a basis")
     _check_size(images, basis)
     pictures = carriers(basis.to(images), index, classes=classes, channels=images.shape[1])
     poisoned = torch.empty_like(images)
     for part, own, out in zip(images.split(CHUNK), labels.split(CHUNK), poisoned.split(CHUNK), strict=True):
         mine = pictures[own]
+        if erase != "own":
+            torch.add(part - project(part, pictures) if erase == "all" else part, mine, alpha=epsilon, out=out)
+            continue
         coefficients = (part * mine).flatten(1).sum(1)
         torch.add(part, (epsilon - coefficients).view(-1, 1, 1, 1) * mine, out=out)
     return poisoned, pictures

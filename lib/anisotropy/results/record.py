@@ -27,6 +27,9 @@ OUTCOME = (
 )  # fmt: skip
 """Columns that are results; what is neither one of these nor `key` nor under `made.` is identity."""
 
+TRAININGS = ("directions", "images", "redundant")
+"""Files whose lines are trainings of one network."""
+
 ACCURACY = 0.1
 """Largest difference of two accuracies of one identity from different processors: rounding takes another path through
 a training, and cells that a network half learns differed by up to 7 points between seeds."""
@@ -63,6 +66,11 @@ def experiments() -> list[str]:
         return sorted(path.stem for path in folder().glob("*.jsonl"))
     except FileNotFoundError:
         return []
+
+
+def experiment(row: dict[str, Any]) -> str:
+    """The file that a training's line belongs to."""
+    return "images" if "images.name" in row else "redundant" if "ratio" in row else "directions"
 
 
 def line(fields: dict[str, Any], result: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
@@ -265,8 +273,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif not chosen.check:
             lines = from_store(stores.Store(paths.resolve(chosen.store)))
             skipped = [row for row in lines if row["made.clean"] is not True]
-            for name, images in (("directions", False), ("images", True)):
-                new = [row for row in lines if ("images.name" in row) == images and row["made.clean"] is True]
+            for name in TRAININGS:
+                new = [row for row in lines if experiment(row) == name and row["made.clean"] is True]
                 print(f"{name}: {add(name, new)} lines added")
             if skipped:
                 print(f"{len(skipped)} results of the store were made by code that is not committed: left out")
