@@ -2,8 +2,8 @@
 
 `exact.infinite_width` and `exact.energies` are the way in; `layers` describes architectures, `translate` reads torch
 modules, `graph.NoClosedForm` says which layer cannot be done. Below: `axes` and `lists` (which entries of a covariance
-are needed), `activations`, `recursion`, `images` (secants and dipoles), `gradients`. On top: `widths`, how far random
-networks are from the limit, and `ingredients`, what each part of an architecture does to it.
+are needed), `activations`, `recursion`, `images` (secants and dipoles), `gradients` and their `slopes`. On top:
+`widths`, how far random networks are from the limit, and `ingredients`, what each part of an architecture does to it.
 """
 
 from anisotropy.kernels.exact import energies, graph_of, infinite_width

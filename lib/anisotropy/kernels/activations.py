@@ -21,6 +21,8 @@ class Rectifier:
     """ReLU, max(u, 0); positively homogeneous, so that the size of a step from black does not matter."""
 
     homogeneous = True
+    steepest = 0.5
+    """E[phi'(u) phi'(v)] at most."""
 
     def module(self) -> nn.Module:
         """The layer in torch."""
@@ -57,6 +59,8 @@ class ErrorFunction:
     """erf(u), a smooth odd activation like tanh."""
 
     homogeneous = False
+    steepest = 4 / math.pi
+    """E[phi'(u) phi'(v)] at most."""
 
     def module(self) -> nn.Module:
         """The layer in torch."""

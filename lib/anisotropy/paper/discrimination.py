@@ -19,9 +19,8 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from anisotropy import directions, nads
+from anisotropy import directions, kernels, nads
 from anisotropy._util import provenance
-from anisotropy.kernels import infinite_width
 from anisotropy.models import architectures
 from anisotropy.nads import energies
 from anisotropy.paper import published
@@ -38,9 +37,9 @@ TABLE = "docs/data/dft_accuracies.csv"
 
 @dataclass(frozen=True)
 class Predictor:
-    """What foretells a cell: "nads", v'Cv of the NADs that come with the package; "exact", v'Cv of infinitely wide
-    networks; "frequency", how low it is; else "dipole" or "gradient", energies of fresh networks (`energies`), at zero
-    or at one x ~ N(0, sigma^2 I)."""
+    """What foretells a cell: "nads", v'Cv of the NADs that come with the package; "frequency", how low it is; "dipole",
+    "gradient", energies of fresh networks (`energies`) at zero or at one x ~ N(0, sigma^2 I); and of infinitely wide
+    networks "exact", v'Cv of secants, "exact dipole" and "exact gradient"."""
 
     name: str
     step: float | None = None
@@ -50,7 +49,7 @@ class Predictor:
     def response(self) -> energies.Dipole | energies.Gradient:
         """As `energies.energies` takes it."""
         point = {"at": self.at, "sigma": self.sigma or 1.0}
-        return energies.Gradient(**point) if self.name == "gradient" else energies.Dipole(self.step, **point)
+        return energies.Gradient(**point) if self.name.endswith("gradient") else energies.Dipole(self.step, **point)
 
 
 PREDICTORS = (
@@ -65,11 +64,16 @@ PREDICTORS = (
     Predictor("gradient", None, "normal", 3.0),
 )
 
-EXACT = Predictor("exact")
-"""Draws no network; for `CLOSED` alone."""
+DIPOLES = tuple(Predictor("exact dipole", step, "normal", 3.0) for step in (1.0, 10.0, 100.0, 1000.0))
+"""Exact energies at an x as noisy as the images of D(v), for longer and longer steps."""
 
-CLOSED = ("resnet18",)
-"""Networks whose covariance has a closed form that is quick at 32 x 32: no max-pooling, no chain of average pools."""
+_AT_ZERO, _GRADIENT = Predictor("exact dipole", 1.0, "zero"), Predictor("exact gradient", None, "normal", 1.0)
+
+EXACT = {
+    "resnet18": (Predictor("exact"), _AT_ZERO, *DIPOLES, _GRADIENT),
+    "densenet121": (_AT_ZERO, *DIPOLES, _GRADIENT),
+}
+"""Predictors that draw no network, for networks without max-pooling; DenseNet-121's secants take too much."""
 
 
 @dataclass(frozen=True)
@@ -172,11 +176,15 @@ def samples(network: str, predictor: Predictor, there: Cells, count: int, seed: 
         size = np.zeros(len(there.basis))
         size[there.rows] = np.square(there.frequencies).sum(1)
         return -torch.from_numpy(size)[None]
-    if predictor == EXACT:
-        return infinite_width(architectures.factory(network)).energy(there.basis)[None]
+    make = architectures.factory(network)
+    if predictor.name == "exact":
+        return kernels.infinite_width(make).energy(there.basis)[None]
+    if predictor.name == "exact gradient":
+        return kernels.infinite_width(make, response=predictor.response(), seed=seed).energy(there.basis)[None]
+    if predictor.name == "exact dipole":
+        return kernels.energies(make, there.basis, response=predictor.response(), seed=seed)[None]
     if predictor.name == "nads":
         return nads.load(network).energy(there.basis.float())[None]
-    make = architectures.factory(network)
     return energies.energies(make, there.basis, response=predictor.response(), networks=count, seed=seed).samples
 
 
@@ -220,6 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m anisotropy discrimination", description=main.__doc__)
     parser.add_argument("--published", required=True, metavar="FOLDER", help="checkout of the authors' repository")
     parser.add_argument("--network", action="append", choices=list(COUNTS), help="one of them; all if not given")
+    parser.add_argument("--exact", action="store_true", help="only what draws no network")
     parser.add_argument("--seed", type=int, default=0, help="of the random networks")
     parser.add_argument("--dry-run", action="store_true", help="print what is measured, and add nothing")
     chosen = parser.parse_args(arguments)
@@ -227,13 +236,13 @@ def main(arguments: list[str] | None = None) -> int:
     provenance.made("cpu")  # of the code as it is now
     there = cells(chosen.published)
     for network in chosen.network or COUNTS:
-        for predictor in (*PREDICTORS, EXACT) if network in CLOSED else PREDICTORS:
+        for predictor in (() if chosen.exact else PREDICTORS) + EXACT.get(network, ()):
             new = lines(network, predictor, there, chosen.seed)
             for row in new:
                 step = "" if predictor.step is None else f"h = {predictor.step:g}"
                 at = {"normal": f"x ~ N(0, {predictor.sigma}^2)", "zero": "x = 0"}.get(predictor.at, "")
                 print(
-                    f"{network:12s} {predictor.name:10s} {step:8s} {at:15s} {row['networks']:4d} networks: area "
+                    f"{network:12s} {predictor.name:14s} {step:8s} {at:15s} {row['networks']:4d} networks: area "
                     f"{row['area']:.3f} ({row['low']:.3f} to {row['high']:.3f}), right {row['right']:.1%}, "
                     f"{row['seconds']:.1f} s",
                     flush=True,
