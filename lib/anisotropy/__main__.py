@@ -14,6 +14,7 @@ COMMANDS = {
     "audit": ("experiments.audit", "compute lines of the record again, drawn at random"),
     "statements": ("paper.statements_page", "judge the statements of the paper"),
     "campaign": ("experiments.campaign", "compute what the record is to hold, in the background"),
+    "gallery": ("experiments.gallery", "measure what networks of today answer to at 224 x 224, for the record"),
     "discrimination": ("paper.discrimination", "measure what foretells the published Fig. 1, for the record"),
     "foretold": ("paper.foretold", "draw the figure of the README"),
 }

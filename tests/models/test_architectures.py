@@ -3,6 +3,7 @@
 import importlib
 import math
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
@@ -141,6 +142,37 @@ def test_a_network_of_torchvision_takes_grey_images_as_it_takes_them_in_three_ch
     assert torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
     with pytest.raises(ValueError, match=r"3 channels, or grey ones with in_channels=1, got in_channels=2"):
         architectures.factory(f"torchvision:{name}", in_channels=2)
+
+
+class Timm:
+    """What is called of timm, making two networks of ours: timm itself is an extra that the lock leaves out."""
+
+    asked: ClassVar[list[int]] = []
+
+    @staticmethod
+    def is_model(name):
+        return name in ("plain", "gathered")
+
+    @classmethod
+    def create_model(cls, name, *, pretrained, num_classes, in_chans):
+        assert not pretrained
+        cls.asked.append(in_chans)
+        first = nn.Conv2d(in_chans, 4, 3) if name == "plain" else nn.PixelUnshuffle(2)
+        width = 4 * 36 if name == "plain" else 64 * in_chans
+        return nn.Sequential(first, nn.Flatten(), nn.Linear(width, num_classes))
+
+
+def test_a_network_of_timm_takes_grey_images_as_it_takes_them_in_three_channels(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", Timm)
+    grey, colour = (architectures.factory("timm:plain", in_channels=c, image_size=8) for c in (1, 3))
+    x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found, expected = architectures.build(grey, 0)(x), architectures.build(colour, 0)(x.expand(-1, 3, -1, -1))
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert not torch.allclose(found, architectures.build(colour, 1)(x.expand(-1, 3, -1, -1)), atol=1e-3)
+    assert set(Timm.asked) == {3}
+    gathered = architectures.factory("timm:gathered", image_size=8)  # no convolution whose channels could be summed
+    assert architectures.build(gathered, 0)(x).shape == (2, 1)
+    assert 1 in Timm.asked
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,10 @@ def factory(
 
     Args:
         name: ``logreg``, ``lenet``, ``vgg11`` (batch norm), ``resnet18``, ``densenet121``: the paper's networks;
-            ``torchvision:NAME`` and ``timm:NAME``: theirs, without weights (with ``in_channels=1`` torchvision's sum
-            those of their first layer over its channels, timm's draw it anew); ``module:callable``: your own, called
-            with ``kwargs`` and with those of ``in_channels``, ``num_outputs``, ``image_size`` that its signature names.
+            ``torchvision:NAME`` and ``timm:NAME``: theirs, without weights (with ``in_channels=1`` those of their first
+            layer are summed over its channels; where timm's first layer is none of 3 channels, timm draws one of 1);
+            ``module:callable``: your own, called with ``kwargs`` and with those of ``in_channels``, ``num_outputs``,
+            ``image_size`` that its signature names.
         in_channels: channels C of the input.
         num_outputs: outputs of the read-out layer: 1 to measure responses, the number of classes to train.
         image_size: height and width in pixels, one number for square images.
@@ -290,8 +291,8 @@ def _grey(network: nn.Module) -> nn.Module:
 
     The weights of its first layer are summed over the channels: sum_c w_c x = (sum_c w_c) x.
     """
-    first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
-    if first.in_channels != 3 or first.groups != 1:
+    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None or first.in_channels != 3 or first.groups != 1:
         raise ValueError(f"expected a first convolution of 3 channels, got {first}: take in_channels=3")
     first.weight = nn.Parameter(first.weight.detach().sum(1, keepdim=True))
     first.in_channels = 1
@@ -303,9 +304,19 @@ def _timm(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn
     if not timm.is_model(target):
         near = difflib.get_close_matches(target, timm.list_models(), n=1)
         raise ValueError(f"timm has no network {target!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    return lambda: timm.create_model(
-        target, pretrained=False, num_classes=common["num_outputs"], in_chans=common["in_channels"], **kwargs
-    )
+
+    def draw(channels: int) -> nn.Module:
+        return timm.create_model(
+            target, pretrained=False, num_classes=common["num_outputs"], in_chans=channels, **kwargs
+        )
+
+    def make() -> nn.Module:
+        if common["in_channels"] == 1:
+            with suppress(ValueError):  # it begins with something else, such as pixels that are gathered into channels
+                return _grey(draw(3))
+        return draw(common["in_channels"])
+
+    return make
 
 
 def _own(name: str, target: str, common: dict, kwargs: dict) -> Callable[[], nn.Module]:

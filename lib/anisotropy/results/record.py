@@ -23,7 +23,7 @@ from anisotropy.results import stores
 
 OUTCOME = (
     "test_accuracy", "train_accuracy", "test_loss", "train_loss", "probe_accuracy", "steps_to_threshold", "diverged",
-    "history", "early", "seconds", "area", "low", "high", "least", "most", "right",
+    "history", "early", "seconds", "area", "low", "high", "least", "most", "right", "energies",
 )  # fmt: skip
 """Columns that are results; what is neither one of these nor `key` nor under `made.` is identity."""
 
@@ -33,6 +33,10 @@ TRAININGS = ("directions", "images", "redundant")
 ACCURACY = 0.1
 """Largest difference of two accuracies of one identity from different processors: rounding takes another path through
 a training, and cells that a network half learns differed by up to 7 points between seeds."""
+
+ENERGY = 0.1, 0.01
+"""Largest difference of two energies from different processors: a share of the larger one, and a share of the mean of
+the line, below which bfloat16 rounds an answer away."""
 
 ROUNDING = 1e-6
 """Largest relative difference on one processor with the same versions, where every step is the same."""
@@ -114,9 +118,7 @@ def read(path: Path) -> Read:
                 raise ValueError(
                     "its identity does not belong to its key; it was altered, or two columns were mixed up"
                 )
-            measured = "area" if "area" in row else "test_accuracy"  # of a prediction, or of a training
-            if not 0 <= row[measured] <= 1:
-                raise ValueError(f"expected {measured} between 0 and 1, got {row[measured]}")
+            _check_range(row)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             found.problems.append(f"{path.name}, line {number}: {type(error).__name__}: {error}")
             continue
@@ -131,6 +133,16 @@ def read(path: Path) -> Read:
             found.replicates.append(row)
     found.rows = {key: row for key, row in found.rows.items() if key not in found.withdrawn}
     return found
+
+
+def _check_range(row: dict[str, Any]) -> None:
+    if "energies" in row:
+        if not row["energies"] or not all(0 <= value < math.inf for network in row["energies"] for value in network):
+            raise ValueError("expected energies of at least one network, none of them negative")
+        return
+    measured = "area" if "area" in row else "test_accuracy"  # of a prediction, or of a training
+    if not 0 <= row[measured] <= 1:
+        raise ValueError(f"expected {measured} between 0 and 1, got {row[measured]}")
 
 
 def results(keys: Iterable[str]) -> dict[str, dict]:
@@ -162,21 +174,34 @@ def disagreement(one: dict[str, Any], other: dict[str, Any]) -> str:
     """In which column two lines of one identity differ by more than they may, in words; "" where they agree.
 
     On the same processor with the same versions every number must be the same to rounding. Elsewhere accuracies
-    and areas may differ by `ACCURACY`.
+    and areas may differ by `ACCURACY`, energies by `ENERGY`.
     """
     if not same_arithmetic(one, other):
         for name in ("test_accuracy", "train_accuracy", "area"):
             a, b = one.get(name), other.get(name)
             if a is not None and b is not None and not abs(a - b) <= ACCURACY:
                 return f"{name} {a} and {b}, more than {ACCURACY} apart"
-        return ""
+        return _far(one.get("energies"), other.get("energies"))
     for name in (n for n in OUTCOME if n != "seconds"):
         a, b = (row.get(name) for row in (one, other))
+        if name == "energies" and a and b and [len(x) for x in a] == [len(x) for x in b]:
+            a, b = ([value for network in values for value in network] for values in (a, b))
         pairs = zip(a, b, strict=True) if isinstance(a, list) and isinstance(b, list) and len(a) == len(b) else [(a, b)]
         for x, y in pairs:
             numbers = all(isinstance(v, (int, float)) for v in (x, y))
             if not (math.isclose(x, y, rel_tol=ROUNDING) if numbers else x == y):
-                return f"{name} {a} and {b} on the same processor with the same versions"
+                what = f"{x} and {y} among its {name}" if name == "energies" else f"{name} {a} and {b}"
+                return f"{what} on the same processor with the same versions"
+    return ""
+
+
+def _far(one: list[list[float]] | None, other: list[list[float]] | None) -> str:
+    """In words, which energies (N, K) of two lines from different processors are further apart than `ENERGY` lets."""
+    for ours, theirs in zip(one or [], other or [], strict=True):
+        floor = ENERGY[1] * sum(ours) / len(ours)
+        for place, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            if not abs(a - b) <= ENERGY[0] * max(a, b) + floor:
+                return f"energy {place}, {a} and {b}, more than {ENERGY[0]:.0%} apart"
     return ""
 
 
