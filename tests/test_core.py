@@ -64,7 +64,7 @@ def run(code, folder):
 
 def test_the_core_is_these_six():
     assert {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]} == CORE
-    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "images", "cluster", "site", "dev", "timm"}
+    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "images", "cluster", "graphs", "site", "dev", "timm"}
 
 
 def test_the_guard_refuses_what_is_not_of_the_core(tmp_path):
@@ -104,6 +104,7 @@ for name in an.__all__:
     [
         ('an.load("lenet").plot()', "drawing needs matplotlib: pip install 'anisotropy[notebooks]'"),
         ('an.estimate(an.factory("lenet"), networks=2, workers=2)', "needs joblib: pip install 'anisotropy[cluster]'"),
+        ('an.graph_network("gcn", an.ring_graph(4))', "needs torch_geometric: pip install 'anisotropy[graphs]'"),
         ('an.factory("torchvision:resnet18")', "needs torchvision: pip install 'anisotropy[images]'"),
         (
             'an.sweep(an.factory("logreg", num_outputs=2), an.load("lenet"), engine="local:2", store="s")',
@@ -117,7 +118,7 @@ def test_what_needs_an_extra_names_it(code, said, tmp_path):
 
 
 def test_every_package_of_an_extra_is_in_it():
-    names = {"sklearn": "scikit-learn"}
+    names = {"sklearn": "scikit-learn", "torch_geometric": "torch-geometric"}
     for package, extra in extras.EXTRAS.items():
         brought = {Requirement(text).name for text in PROJECT["optional-dependencies"][extra]}
         assert names.get(package, package) in brought

@@ -15,7 +15,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = paths.root()
-CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python"}  # those that conda-forge calls otherwise
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "torch-geometric": "pytorch_geometric",
+    "playwright": "playwright-python",
+}  # those that conda-forge calls otherwise
 PYTHONS = ("3.11", "3.12", "3.13")
 
 

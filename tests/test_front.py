@@ -26,8 +26,11 @@ DESIGNED = [
 ]  # fmt: skip
 """What the design promises."""
 
-BESIDE = ["Dipole", "Until"]
-"""Settings of `energies` and `estimate`."""
+BESIDE = [
+    "Dipole", "Until",
+    "graph_network", "sequence_network", "graph_modes", "harmonics", "ring_graph", "grid_graph",
+]  # fmt: skip
+"""Settings of `energies` and `estimate`; graphs and sequences."""
 
 
 def python(code: str) -> str:

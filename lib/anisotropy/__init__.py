@@ -16,9 +16,15 @@ Neural anisotropy directions
 
 Networks
     factory             a factory of random networks by name: "lenet", "torchvision:NAME", "timm:NAME", "mine:net"
+    graph_network       the same of graph networks: GCN, ChebNet, GIN, GAT on one graph
+    sequence_network    and of sequences: convolutions, GRU, transformer encoder
 
 Directions and D(v)
     fourier             the Fourier basis
+    harmonics           waves of a sequence, slow to fast
+    graph_modes         eigenvectors of a graph's Laplacian, slow to fast
+    ring_graph          edges of a ring of nodes, for these
+    grid_graph          edges of a grid of pixels
     random_directions   orthonormal directions at random
     sample              samples of D(v), two classes that differ along one direction
 
@@ -50,6 +56,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anisotropy.directions.bases import fourier
     from anisotropy.directions.bases import random as random_directions
+    from anisotropy.directions.modes import graph_modes, harmonics
+    from anisotropy.directions.modes import grid as grid_graph
+    from anisotropy.directions.modes import ring as ring_graph
     from anisotropy.directions.separable import sample
     from anisotropy.experiments.image_sweeps import run as image_sweep
     from anisotropy.experiments.sweeps import run as sweep
@@ -57,6 +66,8 @@ if TYPE_CHECKING:
     from anisotropy.images.interventions import flip, poison, random_signs, rotate
     from anisotropy.kernels.exact import infinite_width
     from anisotropy.models.architectures import factory
+    from anisotropy.models.graphs import factory as graph_network
+    from anisotropy.models.sequences import factory as sequence_network
     from anisotropy.nads.compare import overlap
     from anisotropy.nads.comparison import compare
     from anisotropy.nads.definitions import Dipole, Gradient, Mixed, Secant
@@ -73,6 +84,7 @@ __version__ = "0.1.0"
 
 _MAP = {
     "directions.bases": "fourier random:random_directions",
+    "directions.modes": "graph_modes harmonics grid:grid_graph ring:ring_graph",
     "directions.separable": "sample",
     "experiments.image_sweeps": "run:image_sweep",
     "experiments.sweeps": "run:sweep",
@@ -80,6 +92,8 @@ _MAP = {
     "images.interventions": "flip poison random_signs rotate",
     "kernels.exact": "infinite_width",
     "models.architectures": "factory",
+    "models.graphs": "factory:graph_network",
+    "models.sequences": "factory:sequence_network",
     "nads.compare": "overlap",
     "nads.comparison": "compare",
     "nads.definitions": "Dipole Gradient Mixed Secant",

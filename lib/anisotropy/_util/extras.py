@@ -10,6 +10,7 @@ EXTRAS = {
     "joblib": "cluster",
     "distributed": "cluster",
     "timm": "timm",
+    "torch_geometric": "graphs",
 }
 """Package, as it is imported -> the extra that brings it."""
 

@@ -38,7 +38,7 @@ class Factory:
     """A zero-argument callable that makes a freshly initialised network, and knows how to say what it makes."""
 
     name: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     arguments: dict[str, Any] = field(default_factory=dict)
     _make: Callable[[], nn.Module] = field(default=None, repr=False, compare=False)
 
