@@ -104,7 +104,7 @@ def line(
         colours: out of `COLOURS`, "grey" first.
 
     Returns:
-        Identity; `energies`, (networks, directions) numbers of four digits in the order of `Waves`; `seconds` of the
+        Identity; `energies`, (networks, directions) numbers of three digits in the order of `Waves`; `seconds` of the
         processor, with one thread.
     """
     make = architectures.factory(name, in_channels=3, image_size=size)
@@ -127,7 +127,7 @@ def line(
         "networks": networks,
         "seed": seed,
     }
-    digits = [[float(f"{value:.3e}") for value in row] for row in found.samples.tolist()]
+    digits = [[float(f"{value:.2e}") for value in row] for row in found.samples.tolist()]
     source = name.partition(":")[0]
     made = provenance.made("cpu")
     if source in ("torchvision", "timm"):
@@ -217,7 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
         found = radial(row, octant(), ("grey",))
         values, errors = found.relative()
         shown = ", ".join(f"{k}: {v:.2g} ± {e:.1g}" for k, v, e in zip(AXIS, values, errors, strict=True))
-        print(f"{NETWORKS.get(name, name)}, {row['seconds']} s: {shown}; 5 % takes {needed(found)}", flush=True)
+        more = f"; errors of 5 % take {needed(found)} networks" if chosen.networks > 1 else ""
+        print(f"{NETWORKS.get(name, name)}, {row['seconds']} s: {shown}{more}", flush=True)
         try:
             chosen.dry_run or record.add("gallery", [row])
         except ValueError as error:
