@@ -49,8 +49,8 @@ campaign: $(READY)  ## rows of the record in the background, from a clean copy o
 record: $(READY)  ## add finished rows to results/, which is committed
 	$(BIN)/python -m anisotropy record
 
-audit: $(READY)  ## compute lines of the record again, drawn at random: MINUTES=5 ONLY=vgg11 ROW=key SEED=1
-	$(BIN)/python -m anisotropy audit --minutes $(MINUTES) --only '$(ONLY)' --row '$(ROW)' --cifar $(CIFAR) $(if $(SEED),--seed $(SEED))
+audit: $(READY)  ## compute lines of the record again, drawn at random: MINUTES=5 ONLY=vgg11 ROW=key SEED=1 PUBLISHED=the authors' data
+	$(BIN)/python -m anisotropy audit --minutes $(MINUTES) --only '$(ONLY)' --row '$(ROW)' --cifar $(CIFAR) $(if $(SEED),--seed $(SEED)) $(if $(PUBLISHED),--published $(PUBLISHED))
 
 statements: $(READY)  ## docs/statements.md: each statement of the paper, judged; PUBLISHED=the authors' data, SLOW=1
 	$(BIN)/python -m anisotropy statements $(if $(PUBLISHED),--published $(PUBLISHED)) $(if $(SLOW),--slow)

@@ -11,7 +11,7 @@ COMMANDS = {
     "reproduce": ("cli.reproduce", "run the notebooks"),
     "report": ("cli.report", "write the report, one HTML file"),
     "record": ("results.record", "check the committed results, or add to them"),
-    "audit": ("experiments.audit", "compute lines of the record again, drawn at random"),
+    "audit": ("cli.audit", "compute lines of the record again, drawn at random"),
     "statements": ("paper.statements_page", "judge the statements of the paper"),
     "campaign": ("experiments.campaign", "compute what the record is to hold, in the background"),
     "gallery": ("experiments.gallery", "measure what networks of today answer to at 224 x 224, for the record"),

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 from anisotropy._util import paths
+from anisotropy.cli import audit as audit_command
+from anisotropy.experiments import audit
 from anisotropy.paper import discrimination, plotting
 from anisotropy.paper.discrimination import PREDICTORS, Predictor, told
 from anisotropy.results import record
@@ -93,6 +95,21 @@ def test_lines_of_the_record(folder, monkeypatch, tmp_path):
     wrong = json.dumps(two | {"area": 1.2})
     (tmp_path / "results/discrimination.jsonl").write_text(wrong + "\n")
     assert "area between 0 and 1" in record.read(tmp_path / "results/discrimination.jsonl").problems[0]
+
+
+def test_a_line_of_what_foretells_fig_1_is_measured_again_and_found_when_altered(folder, monkeypatch):
+    monkeypatch.setitem(discrimination.COUNTS, "lenet", (1, 2))
+    there = discrimination.cells(folder)
+    (again,) = audit_command.measured(str(folder)).values()
+    for predictor in (discrimination.Predictor("nads"), discrimination.Predictor("dipole", 1.0, "zero")):
+        for line in discrimination.lines("lenet", predictor, there, 0):
+            assert audit.compute(audit.Draw(line, audit.WHOLE, again=again)).verdict == audit.AGREES
+            altered = line | {"area": line["area"] - 0.001}
+            assert audit.compute(audit.Draw(altered, audit.WHOLE, again=again)).verdict == audit.DIFFERS
+    (nothing,) = audit_command.measured("").values()
+    assert "--published" in audit.compute(audit.Draw(line, audit.WHOLE, again=nothing)).text
+    other = line | {"published": "0" * 64}
+    assert "another table" in audit.compute(audit.Draw(other, audit.WHOLE, again=again)).text
 
 
 def test_every_predictor_can_be_measured():

@@ -2,8 +2,8 @@
 
 `python -m anisotropy audit --minutes 5` draws lines until their cost, as recorded, fills the time, a kind of line at a
 time (network, precision, images or D(v)), so that every kind is reached. A training that costs too much is compared by
-the losses of its first 30 steps, which is said and counted apart. `--row KEY` computes one line whole, whatever it
-costs.
+the losses of its first 30 steps, a line of the gallery by its first network, which is said and counted apart. `--row
+KEY` computes one line whole, whatever it costs.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 
 from anisotropy import nads
 from anisotropy._util import checks, paths, provenance
-from anisotropy.experiments import image_sweeps, redundant, units
+from anisotropy.experiments import gallery, image_sweeps, redundant, units
 from anisotropy.images import arms, cifar
 from anisotropy.models import architectures
 from anisotropy.nads import naming
@@ -43,6 +44,11 @@ ELSEWHERE = {"float32": (1e-3, 0.05, 0.3), "float64": (1e-3, 0.05, 0.3), "bfloat
 another path; chosen, not measured. Smaller changes than these, and than `record.ACCURACY`, go unseen there."""
 
 
+Again = Callable[[dict[str, Any], bool], dict[str, Any]]
+"""Measures a line that is no training again, from its identity alone: (line, whether whole) -> line. Raises ValueError,
+with the reason, where it cannot be measured here."""
+
+
 @dataclass(frozen=True)
 class Draw:
     """A line to be computed again, whole or by its first steps.
@@ -51,11 +57,13 @@ class Draw:
         row: the line.
         part: `WHOLE` or `EARLY`.
         images: folder of CIFAR-10, for lines on images.
+        again: how a line that is no training is measured; None for trainings.
     """
 
     row: dict[str, Any]
     part: str
     images: str = ""
+    again: Again | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +141,22 @@ def _arm(identity: dict[str, Any]) -> arms.Arm:
     raise ValueError(f"its condition {kind!r} is not one that is computed again")
 
 
+def gallery_again(row: dict[str, Any], whole: bool) -> dict[str, Any]:
+    """A line of the gallery, measured again: all of its networks, or the first."""
+    return gallery.again(row, networks=None if whole else 1)
+
+
+MEASURED: dict[str, Again] = {"gallery": gallery_again}
+"""How lines that are no trainings are measured again, by file of the record."""
+
+
 def drawn(
-    lines: list[dict[str, Any]], seconds: float, *, generator: np.random.Generator, images: str = ""
+    lines: list[dict[str, Any]],
+    seconds: float,
+    *,
+    generator: np.random.Generator,
+    images: str = "",
+    measured: Mapping[str, Again] = MEASURED,
 ) -> list[Draw]:
     """Draw lines until their cost fills the time, from each kind in turn, so that every kind is reached.
 
@@ -143,24 +165,30 @@ def drawn(
         seconds: of processor time.
         generator: source of randomness.
         images: folder of CIFAR-10, passed on.
+        measured: as `MEASURED`, passed on.
 
     Returns:
         Draws without repetition; a line that would take more than what is left, or than a fifth of all, is drawn for
-        its first steps.
+        its first steps, or its first network where that fits.
     """
     kinds = defaultdict(list)
     for row in lines:
-        kinds[row["architecture.name"], row["recipe.dtype"], record.experiment(row)].append(row)
+        name = record.experiment(row)
+        kinds[name if name in measured else (name, row["architecture.name"], row["recipe.dtype"])].append(row)
     for group in kinds.values():
         generator.shuffle(group)
     left, draws = seconds, []
     while left > 0 and any(kinds.values()):
         for group in (g for g in kinds.values() if g):
             row = group.pop()
-            cost = row["seconds"] + STARTING
-            part = WHOLE if cost <= min(left, max(seconds / 5, 60.0)) else EARLY
-            left -= cost if part == WHOLE else _cost_of_first_steps(row)
-            draws.append(Draw(row, part, images))
+            again = measured.get(record.experiment(row))
+            cost, part = row["seconds"] + STARTING, WHOLE
+            if cost > min(left, max(seconds / 5, 60.0)):
+                cost, part = (_cost_of_first_network if again else _cost_of_first_steps)(row), EARLY
+                if again and cost > left:
+                    continue
+            left -= cost
+            draws.append(Draw(row, part, images, again))
             if left <= 0:
                 break
     return draws
@@ -173,8 +201,15 @@ def _cost_of_first_steps(row: dict[str, Any]) -> float:
     return STARTING + row["seconds"] * max(loop.EARLY) / max(steps, max(loop.EARLY))
 
 
+def _cost_of_first_network(row: dict[str, Any]) -> float:
+    """Seconds of one network, if looking for the read-out takes as long as four of them."""
+    return STARTING + row["seconds"] * 5 / (4 + row["networks"])
+
+
 def compute(draw: Draw) -> Finding:
     """Compute a line again and compare."""
+    if draw.again:
+        return _measured_again(draw, draw.again)
     with tempfile.TemporaryDirectory() as folder:  # for the checkpoint of a long training
         return _compared(draw, folder)
 
@@ -204,6 +239,21 @@ def _compared(draw: Draw, folder: str) -> Finding:
     return Finding(AGREES, f"losses {_losses(row['early'])} recorded, {_losses(early)} computed")
 
 
+def _measured_again(draw: Draw, again: Again) -> Finding:
+    """Compare a line that is no training with the same, or the same of its first network."""
+    row = draw.row
+    try:
+        new = again(row, draw.part == WHOLE)
+    except (ValueError, FileNotFoundError) as error:
+        return Finding(IMPOSSIBLE, str(error))
+    old = row | {"energies": row["energies"][: len(new["energies"])]} if "energies" in row else row
+    if difference := record.disagreement(old, new):
+        return Finding(DIFFERS, difference)
+    count = f"{len(new['energies'])} of {row['networks']} networks" if "energies" in row else f"area {new['area']:.4f}"
+    same = record.same_arithmetic(row, new)
+    return Finding(AGREES, f"{count}, {'equal to rounding' if same else 'another processor or version, within bounds'}")
+
+
 def _far(row: dict[str, Any], early: list[float | None]) -> str:
     for step, old, new, most in zip(loop.EARLY, row["early"], early, ELSEWHERE[row["recipe.dtype"]], strict=True):
         if old is not None and not (new is not None and math.isclose(old, new, rel_tol=most)):
@@ -222,6 +272,10 @@ def _losses(early: list[float | None]) -> str:
 
 def label(row: dict[str, Any]) -> str:
     """What a line is, in words."""
+    if (kind := record.experiment(row)) in ("gallery", "discrimination"):
+        names = ("architecture.name", "network", "response.name", "predictor.name")
+        what = ", ".join(str(row[name]) for name in names if name in row)
+        return f"{kind}, {what}, {row['networks']} networks, seed {row['seed']}"
     width = row.get("architecture.width", 1.0)
     what = row["architecture.name"] + ("" if width == 1 else f" x {width}")
     if "images.name" in row:
@@ -246,12 +300,12 @@ def run(draws: list[Draw], workers: int) -> int:
     whole, early = (verdicts[AGREES, part] + verdicts[DIFFERS, part] for part in (WHOLE, EARLY))
     impossible, wrong = (sum(n for (v, _), n in verdicts.items() if v == verdict) for verdict in (IMPOSSIBLE, DIFFERS))
     text = f"of {whole} results computed whole, {verdicts[AGREES, WHOLE]} agree"
-    text += f"; of {early} by their first steps, {verdicts[AGREES, EARLY]}" if early else ""
+    text += f"; of {early} by their first steps or network, {verdicts[AGREES, EARLY]}" if early else ""
     print(text + (f"; {impossible} not auditable here" if impossible else ""))
     return wrong
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, more: Callable[[str], Mapping[str, Again]] = lambda folder: {}) -> int:
     """Draw lines of the record, compute them again, and say whether the record stands."""
     parser = argparse.ArgumentParser(prog="python -m anisotropy audit", description=main.__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="of the clock, about (default 5)")
@@ -260,11 +314,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the draw; printed, so that it can be repeated")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--cifar", default="data/cifar10", help="folder of CIFAR-10, for lines on images")
+    parser.add_argument("--published", default="", help="checkout of the authors' repository, for lines on Fig. 1")
     chosen = parser.parse_args(arguments)
     if not chosen.minutes > 0 or chosen.workers < 1:
         parser.error(f"expected --minutes and --workers above 0, got {chosen.minutes} and {chosen.workers}")
-    read = {name: record.read(record.folder() / f"{name}.jsonl") for name in record.TRAININGS
-            if name in record.experiments()}  # fmt: skip
+    measured = MEASURED | more(chosen.published)
+    there = [name for name in record.experiments() if name in (*record.TRAININGS, *measured)]
+    read = {name: record.read(record.folder() / f"{name}.jsonl") for name in there}
     problems = [problem for found in read.values() for problem in found.problems]
     lines = [row for found in read.values() for row in found.rows.values()]
     lines = [row for row in lines if chosen.only in label(row) and row["key"].startswith(chosen.row)]
@@ -275,10 +331,10 @@ def main(arguments: list[str] | None = None) -> int:
     seed = chosen.seed if chosen.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
     checks.whole(seed, "--seed", 0)
     if chosen.row:
-        draws = [Draw(row, WHOLE, images) for row in lines]
+        draws = [Draw(row, WHOLE, images, measured.get(record.experiment(row))) for row in lines]
     else:
         seconds = 60 * chosen.minutes * chosen.workers
-        draws = drawn(lines, seconds, generator=np.random.default_rng(seed), images=images)
+        draws = drawn(lines, seconds, generator=np.random.default_rng(seed), images=images, measured=measured)
         print(f"{len(draws)} of {len(lines)} lines drawn with --seed {seed}")
     torch.set_num_threads(1)
     wrong = run(draws, chosen.workers)

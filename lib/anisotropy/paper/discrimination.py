@@ -223,6 +223,24 @@ def lines(network: str, predictor: Predictor, there: Cells, seed: int) -> list[d
     return found
 
 
+def again(folder: str, row: dict, whole: bool) -> dict:
+    """Measure a line once more, from its identity and the authors' table; `whole` says nothing here.
+
+    Raises:
+        ValueError: no folder, another table, or code that numbers its results otherwise.
+    """
+    if not folder:
+        raise ValueError("it needs the authors' repository, whose folder was not given (--published)")
+    fields, there = record.fields_of(row), cells(folder)
+    if there.sha256 != fields["published"]:
+        raise ValueError(f"it was made with another table of the authors than the one in {folder}")
+    new = lines(fields["network"], Predictor(**fields["predictor"]), there, fields["seed"])
+    found = next((line for line in new if line["key"] == row["key"]), None)
+    if found is None:
+        raise ValueError("it was made by another version of the code, which numbers its results otherwise")
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure what tells the learnt cells of the published Fig. 1, and add it to the record."""
     parser = argparse.ArgumentParser(prog="python -m anisotropy discrimination", description=main.__doc__)

@@ -73,7 +73,9 @@ def experiments() -> list[str]:
 
 
 def experiment(row: dict[str, Any]) -> str:
-    """The file that a training's line belongs to."""
+    """The file that a line belongs to."""
+    if "energies" in row or "area" in row:
+        return "gallery" if "energies" in row else "discrimination"
     return "images" if "images.name" in row else "redundant" if "ratio" in row else "directions"
 
 

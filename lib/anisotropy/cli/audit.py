@@ -1,0 +1,21 @@
+"""The audit as a command: `experiments.audit`, with the lines of the record that need the authors' tables."""
+
+import functools
+from collections.abc import Mapping
+
+from anisotropy.experiments import audit
+from anisotropy.paper import discrimination
+
+
+def measured(folder: str) -> Mapping[str, audit.Again]:
+    """How lines are measured again for which the authors' repository is needed.
+
+    Args:
+        folder: a checkout of it; "" where there is none, and then each such line says so.
+    """
+    return {"discrimination": functools.partial(discrimination.again, folder)}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw lines of the record, compute them again, and say whether the record stands."""
+    return audit.main(arguments, more=measured)
