@@ -27,7 +27,7 @@ DESIGNED = [
 """What the design promises."""
 
 BESIDE = [
-    "Dipole", "Until",
+    "Dipole", "Until", "follow",
     "graph_network", "sequence_network", "graph_modes", "harmonics", "ring_graph", "grid_graph",
 ]  # fmt: skip
 """Settings of `energies` and `estimate`; graphs and sequences."""

@@ -31,6 +31,7 @@ Directions and D(v)
 Training
     Recipe, train       how to train, and one training
     sweep               fresh networks trained on D(v), one for each direction
+    follow              energies of fresh networks, and trainings along strong, middle and weak directions
     image_sweep         fresh networks trained on images that were changed along NADs
 
 Images
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from anisotropy.directions.modes import grid as grid_graph
     from anisotropy.directions.modes import ring as ring_graph
     from anisotropy.directions.separable import sample
+    from anisotropy.experiments.follows import follow
     from anisotropy.experiments.image_sweeps import run as image_sweep
     from anisotropy.experiments.sweeps import run as sweep
     from anisotropy.images.class_energy import measure as class_energy
@@ -86,6 +88,7 @@ _MAP = {
     "directions.bases": "fourier random:random_directions",
     "directions.modes": "graph_modes harmonics grid:grid_graph ring:ring_graph",
     "directions.separable": "sample",
+    "experiments.follows": "follow",
     "experiments.image_sweeps": "run:image_sweep",
     "experiments.sweeps": "run:sweep",
     "images.class_energy": "measure:class_energy",
