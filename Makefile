@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup reproduce report test campaign record audit statements benchmark lint lab clean
+.PHONY: help setup reproduce report site test campaign record audit statements benchmark lint lab clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper ONLY="03_na
 
 report: $(READY)  ## figures/PRESET/index.html, one file: claims, figures, explorer; yours: NADS="mine.safetensors ..." SWEEP="..."
 	$(BIN)/python -m anisotropy report --preset $(PRESET) $(if $(NADS),--nads $(NADS)) $(if $(SWEEP),--sweep $(SWEEP))
+
+site: $(READY)  ## site/index.html: verdicts, explorer, articles, guides, API and search, in a folder that opens from disk
+	$(BIN)/python -m anisotropy site
 
 test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests
@@ -65,5 +68,5 @@ lint: $(READY)  ## ruff on code and notebooks
 lab: $(READY)  ## read and run the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-clean:  ## remove the environment and what quick made; committed figures stay
-	rm -rf $(VENV) figures/quick
+clean:  ## remove the environment, the site and what quick made; committed figures stay
+	rm -rf $(VENV) figures/quick site

@@ -1,6 +1,7 @@
 """One environment, written down three times: pyproject.toml, requirements.lock and environment.yml say the same."""
 
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -131,6 +132,55 @@ def test_citation_names_paper_and_software():
     assert [a["family-names"] for a in paper["authors"]] == [
         "Ortiz-Jimenez", "Modas", "Moosavi-Dezfooli", "Frossard"
     ]  # fmt: skip
+
+
+def test_archives_say_what_the_citation_says():
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    zenodo = json.loads((ROOT / ".zenodo.json").read_text())
+    codemeta = json.loads((ROOT / "codemeta.json").read_text())
+    assert zenodo["title"] == codemeta["name"] == cff["title"]
+    assert zenodo["version"] == codemeta["version"] == cff["version"] == project["version"]
+    assert zenodo["license"] == cff["license"] == project["license"]
+    assert codemeta["license"] == f"https://spdx.org/licenses/{project['license']}"
+    names = [author["name"] for author in cff["authors"]]
+    assert [c["name"] for c in zenodo["creators"]] == [a["name"] for a in codemeta["author"]] == names
+    assert zenodo["keywords"] == codemeta["keywords"] == cff["keywords"]
+    assert zenodo["description"] == codemeta["description"] == project["description"]
+    paper = cff["preferred-citation"]
+    (supplement,) = zenodo["related_identifiers"]
+    assert supplement["identifier"] == paper["identifiers"][0]["value"]
+    assert codemeta["referencePublication"]["name"] == paper["title"]
+    assert codemeta["runtimePlatform"] == "Python 3.11 to 3.13"
+
+
+def test_the_doi_is_said_to_be_missing_until_there_is_one():
+    cff, readme = (ROOT / "CITATION.cff").read_text(), (ROOT / "README.md").read_text()
+    if "doi" in yaml.safe_load(cff):
+        assert yaml.safe_load(cff)["doi"] in readme
+    else:
+        assert "# doi: none yet" in cff
+        assert "There is no DOI yet" in readme
+
+
+def test_the_container_is_that_of_the_lock_and_of_make():
+    """It is not built here; what it names is there."""
+    lines = re.sub(r"\\\n\s*", "", (ROOT / "Containerfile").read_text()).splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    assert [word for word, _ in steps] == ["FROM", "RUN", "WORKDIR", "COPY", "RUN", "CMD"]
+    names = ("base", "system", "folder", "files", "setup", "command")
+    said = dict(zip(names, (rest for _, rest in steps), strict=True))
+    python = re.fullmatch(r"python:(3\.\d+)-slim", said["base"])[1]
+    assert python == PYTHONS[0]  # the lock's, and what CI runs first
+    assert said["files"] == ". ."
+    assert {"git", "make"} <= set(said["system"].split())
+    for words in (said["setup"].split(), json.loads(said["command"])):
+        assert words[0] == "make"
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "has not been built by us" in (ROOT / "Containerfile").read_text()
+    left_out = (ROOT / ".containerignore").read_text().split()
+    assert {".venv", "data"} <= set(left_out)
+    assert not {"results", "figures", "params", "notebooks", ".git"} & set(left_out)
 
 
 def test_licence_is_apache_2():

@@ -1,12 +1,14 @@
 """QUARANTINES.md lists every test that may be skipped and no other; GitHub runs what `.ci/run` runs."""
 
 import ast
+import inspect
 import json
 import re
 from pathlib import Path
 
 import yaml
 from anisotropy._util import paths
+from anisotropy.site import building
 
 ROOT = paths.root()
 SKIPS = {f"pytest.{word}" for word in ("skip", "importorskip", "xfail", "mark.skip", "mark.skipif", "mark.xfail")}
@@ -74,3 +76,16 @@ def test_the_workflow_runs_what_ci_runs_on_every_python():
     assert "PYTHON ?=" in (ROOT / "Makefile").read_text()
     checkout = next(step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout"))
     assert checkout["with"]["fetch-depth"] == 0  # rows of the record name their commits
+
+
+def test_the_workflow_publishes_what_make_site_builds():
+    flow = yaml.safe_load((ROOT / ".github" / "workflows" / "site.yml").read_text())
+    assert flow[True] == {"push": {"branches": ["main"]}}  # YAML reads `on` as true
+    build, publish = flow["jobs"]["build"], flow["jobs"]["publish"]
+    assert [step["run"] for step in build["steps"] if "run" in step] == ["make site"]
+    (upload,) = (s for s in build["steps"] if s.get("uses", "").startswith("actions/upload-pages-artifact"))
+    assert f"/{upload['with']['path']}/" in (ROOT / ".gitignore").read_text().split()
+    assert inspect.signature(building.build).parameters["output"].default is None  # `site/` of the repository
+    assert publish["needs"] == "build"
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert any(step.get("uses", "").startswith("actions/deploy-pages") for step in publish["steps"])

@@ -10,6 +10,7 @@ COMMANDS = {
     "measure": ("cli.measure", "measure the NADs of a network, by name"),
     "reproduce": ("cli.reproduce", "run the notebooks"),
     "report": ("cli.report", "write the report, one HTML file"),
+    "site": ("cli.site", "build the site: articles, statements, guides, API, search"),
     "record": ("results.record", "check the committed results, or add to them"),
     "audit": ("cli.audit", "compute lines of the record again, drawn at random"),
     "statements": ("paper.statements_page", "judge the statements of the paper"),

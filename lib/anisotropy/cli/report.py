@@ -57,7 +57,7 @@ def build(
     everything = [result for found in shown.values() for result in found]
     data = explorer.data(everything, nad_files, sweep_files)
     target = base / preset / NAME
-    text = pages.page(preset, shown, data, target.parent)
+    text = pages.report(preset, shown, data, target.parent)
     files.write(target, text.encode("utf-8", "replace"))  # JSON can hold characters that no file can
     files.write(target.with_name(CLAIMS), claims_page(preset, shown[preset]).encode("utf-8", "replace"))
     return target

@@ -7,6 +7,7 @@ argument `numbers` of `run.save(figure, name, numbers)` depends on, followed bac
 """
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -165,12 +166,18 @@ def _file(module: str) -> Path | None:
 def _home(module: str, name: str) -> str | None:
     """Module that defines a function or class, found through the imports of others; None for anything else."""
     path = _file(module)
-    for node in ast.parse(path.read_text(encoding="utf-8")).body if path else ():
+    for node in _body(path) if path else ():
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
             return module
         if isinstance(node, ast.ImportFrom) and node.module and name in {a.asname or a.name for a in node.names}:
             return _home(node.module, name)
     return None
+
+
+@functools.cache
+def _body(path: Path) -> list[ast.stmt]:
+    """Statements of a module."""
+    return ast.parse(path.read_text(encoding="utf-8")).body
 
 
 def test_of(module: str, name: str) -> Path | None:

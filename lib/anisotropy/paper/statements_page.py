@@ -7,7 +7,7 @@ import re
 import sys
 
 from anisotropy._util import files, paths
-from anisotropy.paper import judging
+from anisotropy.paper import artifact_page, judging
 from anisotropy.paper.judging import Found, Report, because
 from anisotropy.paper.sources import Sources
 
@@ -34,7 +34,8 @@ def number(value: float) -> str:
     return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:.3g}"
 
 
-def _measured(found: Found) -> str:
+def measured(found: Found) -> str:
+    """What a check measured, in words: value, interval, number of samples; or what is missing."""
     if not found.numbers:
         return f"missing: {found.missing}"
     cells = []
@@ -82,7 +83,7 @@ def _row(first: str, found: Found, sources: dict[tuple, str], said: set[str]) ->
     new = why and not why.startswith("as ") and why not in said
     said.add(why)
     bound = f"{bound} ({when}{'; ' + why if new else ''})"
-    cells = (first, found.check.label, _measured(found), bound, verdict, size, again)
+    cells = (first, found.check.label, measured(found), bound, verdict, size, again)
     return "| " + " | ".join(_cell(c) for c in cells) + " |"
 
 
@@ -108,11 +109,16 @@ def sentence(report: Report) -> str:
     return f"Of {len(report.statements)} statements of the paper: {', '.join(parts)}."
 
 
-def page(report: Report) -> str:
-    """Return the page of a report as Markdown."""
+def introduction(report: Report) -> str:
+    """The page's head: the count, what a status and a verdict mean, and what they were computed from."""
     made = report.made
     rows = " and ".join(f"{n} rows of results/{name}.jsonl" for name, n in made["record"].items())
-    intro = INTRO.format(count=sentence(report), tested=made["tested"], demoted=made["demoted"], rows=rows)
+    return INTRO.format(count=sentence(report), tested=made["tested"], demoted=made["demoted"], rows=rows)
+
+
+def page(report: Report) -> str:
+    """Return the page of a report as Markdown."""
+    made, intro = report.made, introduction(report)
     table = ["| status | statements |", "|---|---|"]
     for name in report.count():
         listed = [s.id for s, _, state in report.statements if state == name]
@@ -164,7 +170,7 @@ def compact(content: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Judge every statement of the paper; write results/statements.json, docs/statements.md and the README's count."""
+    """Judge every statement of the paper; write results/statements.json, its pages and the README's count."""
     parser = argparse.ArgumentParser(prog="python -m anisotropy statements", description=main.__doc__)
     parser.add_argument("--published", default="", help="folder of the authors' data; without: kept numbers")
     parser.add_argument("--slow", action="store_true", help="measure what takes minutes too")
@@ -178,6 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = {
         root / "results" / "statements.json": compact(judging.as_json(report)),
         root / PAGE: page(report),
+        root / artifact_page.PAGE: artifact_page.page(report),
         root / "README.md": with_count(readme, report),
     }
     print(sentence(report))

@@ -1,38 +1,7 @@
 "use strict";
-// The explorer and the filter of the claims. Everything drawn comes from the page itself; text goes in as text.
+// The explorer. Everything drawn comes from the page itself; text goes in as text.
 (() => {
   const byId = (id) => document.getElementById(id);
-
-  /* ---------- claims by verdict, and notebooks that open where a link leads ---------- */
-
-  const filter = document.querySelector(".filter");
-  filter.hidden = false;
-  const rows = [...document.querySelectorAll("tr[data-verdicts]")];
-  filter.addEventListener("click", (event) => {
-    const chosen = event.target.closest("button");
-    if (!chosen) return;
-    for (const button of filter.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === chosen));
-    const kind = chosen.dataset.show;
-    let count = 0;
-    for (const row of rows) {
-      row.hidden = kind !== "all" && !row.dataset.verdicts.split(" ").includes(kind);
-      count += row.hidden ? 0 : 1;
-    }
-    for (const group of document.querySelectorAll(".claims-of")) group.hidden = !group.querySelector("tr[data-verdicts]:not([hidden])");
-    byId("filter-count").textContent = kind === "all" ? "" : `${count} of ${rows.length}`;
-  });
-
-  function reveal() {
-    let target = null;
-    try { target = byId(decodeURIComponent(location.hash.slice(1))); } catch { return; }
-    const folded = target && target.closest("details");
-    if (folded && !folded.open) {
-      folded.open = true;
-      target.scrollIntoView();
-    }
-  }
-  addEventListener("hashchange", reveal);
-  reveal();
 
   /* ---------- numbers and pictures ---------- */
 
