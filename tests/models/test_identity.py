@@ -140,3 +140,13 @@ def test_numbers_have_not_changed_under_an_unchanged_version(network, dtype, tmp
     (result,) = job.compute([unit])
     tolerance = 1e-4 if dtype == "float32" else 2e-3  # processors round otherwise
     assert (result["early"][0], *result["history"]) == pytest.approx(losses, rel=tolerance)
+
+
+def test_a_large_layer_is_projected_in_pieces_to_the_same_numbers(monkeypatch):
+    """As signs (6, n) drawn at once give them, whatever the size of a piece."""
+    values = torch.randn(1003, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    signs = 1 - 2 * torch.randint(2, (6, 1003), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = [f"{float(share):.4f}" for share in signs @ values / values.norm()]
+    for piece in (1003, 100, 7):
+        monkeypatch.setattr(identity, "PIECE", piece)
+        assert identity._numbers([values])[1:] == expected

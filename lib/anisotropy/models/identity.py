@@ -25,6 +25,9 @@ IMAGES = 4
 NUMBERS = 6
 """Projections of each kind of answer: a change must show in one of them."""
 
+PIECE = 2**20
+"""Numbers that are projected at once: a layer of VGG-16 has 10^8."""
+
 
 def architecture(factory: Callable[[], nn.Module], name: str | None, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return what an architecture's results are filed under.
@@ -110,8 +113,10 @@ def _numbers(tensors: Iterable[Tensor]) -> list[str]:
     square, projections = 0.0, torch.zeros(NUMBERS, dtype=torch.float64)
     for values in tensors:
         flat = values.detach().flatten()
-        signs = 1.0 - 2 * torch.randint(2, (NUMBERS, flat.numel()), generator=generator, dtype=torch.float64)
-        projections += signs @ flat
+        for number in range(NUMBERS):
+            for piece in flat.split(PIECE):
+                signs = 1.0 - 2 * torch.randint(2, piece.shape, generator=generator, dtype=torch.float64)
+                projections[number] += signs @ piece
         square += float(flat.square().sum())
     size = square**0.5
     shares = (projections / size if size > 0 else projections).tolist()
