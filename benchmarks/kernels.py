@@ -61,7 +61,7 @@ CASES = {
     ),
     "resnet18 secant": (lambda side: architectures.factory("resnet18", image_size=side), "secant", 32, 10),
     "resnet18 gradient": (lambda side: architectures.factory("resnet18", image_size=side), "gradient", 32, 96),
-    "densenet121 gradient": (lambda side: architectures.factory("densenet121", image_size=side), "gradient", 16, 96),
+    "densenet121 gradient": (lambda side: architectures.factory("densenet121", image_size=side), "gradient", 32, 24),
 }
 """Name -> factory by side of the image, response, side, random networks."""
 

@@ -197,6 +197,11 @@ def kernels_section(content: dict) -> list[str]:
         "with average pooling; of its 6 and 16 channels few networks know as much as the limit does, and cost less. "
         "ResNet-18's rectified skips are not Gaussian: its difference is not of the width alone.",
         table(columns, content["rows"]),
+        *(
+            f"{row['case']}, {row['side']} x {row['side']}: measured at {row['commit']['hash'][:12]}."
+            for row in content["rows"]
+            if "commit" in row
+        ),
     ]
 
 

@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from anisotropy.kernels import ingredients
-from anisotropy.kernels.layers import Conv, GlobalAverage, Readout, ReLU, Sequential
+from anisotropy import kernels
+from anisotropy.kernels import exact, ingredients
+from anisotropy.kernels.activations import Rectifier, SingleTap
+from anisotropy.kernels.layers import AvgPool, Conv, GlobalAverage, Readout, ReLU, Sequential
 from anisotropy.models import architectures
 
 AVERAGE = (GlobalAverage(), Readout())
@@ -71,4 +73,25 @@ def test_circular_factories_have_no_border():
     heard = {name: values / values.mean() for name, values in heard.items()}
     assert torch.allclose(heard["circular"], heard["circular"].roll((8, 8), (0, 1)), rtol=1e-4)
     assert not torch.allclose(heard["zeros"], heard["zeros"].roll((8, 8), (0, 1)), rtol=1e-1)
-    assert len(found["zeros"].row) == len(ingredients.HEAD)
+
+
+def test_the_first_layer_may_have_moments_of_its_own():
+    """Weights uniform on (-1, 1): E[relu(w) relu(v)] is 1/6 for equal ones, 1/16 for independent ones, else 0."""
+    expected = {1.0: 1 / 6, 0.0: 1 / 16, -1.0: 0.0}
+    for r, moment in expected.items():
+        found = float(SingleTap().moment(torch.tensor([r], dtype=torch.float64))) / 3  # the variance of w is 1 / 3
+        assert found == pytest.approx(moment, abs=1e-9)
+        assert (found == pytest.approx(float(Rectifier().moment(torch.tensor([r]))) / 3, abs=1e-6)) == (r != 0)
+
+
+def test_the_first_layer_counts_only_where_pools_mix_offsets():
+    parts = (Conv(3), ReLU(), Conv(3, stride=2), ReLU())
+    pooled, strided = (Sequential(*parts, *end, *AVERAGE) for end in ((AvgPool(2), Conv(1), ReLU()), ()))
+    found = []
+    for net in (pooled, strided):
+        graph = kernels.graph_of(net, (1, 8, 8))
+        one, other = (exact.infinite_width(g).covariance() for g in (graph, ingredients.uniform_first_layer(graph)))
+        found.append(float((one / one.trace() - other / other.trace()).norm() * other.trace() / other.norm()))
+    assert found[0] > 1e-4 > 1e-12 > found[1]
+    with pytest.raises(ValueError, match="read by a ReLU"):
+        ingredients.uniform_first_layer(kernels.graph_of(Sequential(Conv(3), *AVERAGE), (1, 4, 4)))

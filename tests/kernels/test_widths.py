@@ -1,5 +1,7 @@
 """Bias and noise of sampled covariances are told apart."""
 
+import functools
+
 import pytest
 import torch
 from anisotropy import kernels
@@ -62,3 +64,29 @@ def test_what_cannot_be_compared_is_refused():
         widths.distance(noisy(EXACT, 2, 0.1, 0), EXACT)
     with pytest.raises(ValueError, match="preferred direction"):
         widths.distance(noisy(EXACT, 4, 0.1, 0), torch.eye(4, dtype=torch.float64))
+
+
+def test_a_rectified_skip_loses_what_random_numbers_say():
+    u, b = torch.randn(2, 2_000_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for c in (0.03, 0.5, 4.0):
+        measured = float((u.clamp(min=0) + c**0.5 * b).clamp(min=0).square().mean()) / ((0.5 + c) / 2)
+        assert widths.skip_factor(c) == pytest.approx(measured, rel=0.006)
+    assert widths.skip_factor(1e6) == pytest.approx(1, abs=1e-3)  # a Gaussian after all
+
+
+def test_random_networks_with_rectified_skips_stop_short_of_the_recursion():
+    """The trace is missed by a factor that width does not mend; before a skip is rectified it is right."""
+    branch = layers.Sequential(layers.Conv(3), layers.ReLU(), layers.Conv(3))
+    skip = layers.Sum(layers.Identity(), branch)
+    ends = layers.Sequential(layers.ReLU(), layers.GlobalAverage(), layers.Readout())
+    after = layers.Sequential(layers.Conv(3), layers.ReLU(), skip, ends)
+    before = layers.Sequential(layers.Conv(3), skip, ends)
+    found = {}
+    for name, net in (("after", after), ("before", before)):
+        exact = kernels.infinite_width(net, (1, 6, 6)).covariance()
+        for width in (16, 64):
+            make = functools.partial(layers.network, net, (1, 6, 6), width)
+            found[name, width] = widths.distance(widths.sampled(make, (1, 6, 6), ZERO, networks=64), exact).trace
+    assert found["before", 64] == pytest.approx(1, abs=0.1)
+    assert found["after", 64] == pytest.approx(found["after", 16], rel=0.15)
+    assert found["after", 64] > 1.5

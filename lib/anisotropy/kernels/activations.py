@@ -55,6 +55,20 @@ class Rectifier:
 
 
 @dataclass(frozen=True)
+class SingleTap(Rectifier):
+    """ReLU of a first layer that reads one lit pixel, so that u is one weight, uniform as torch draws it.
+
+    Two such are equal, opposite or independent: r is 1, -1 or 0. A uniform u has E|u| = sqrt(3 a) / 2 where a Gaussian
+    has sqrt(2 a / pi), so that f(0) is 3 / 16, not 1 / 2 pi; f(1) and f(-1) are the same for all symmetric weights.
+    """
+
+    def moment(self, r: Tensor) -> Tensor:
+        """f; overwrites r, which is -1, 0 or 1."""
+        independent = 1 - r.abs().clamp(max=1)
+        return super().moment(r).add_(independent, alpha=3 / 16 - 0.5 / math.pi)
+
+
+@dataclass(frozen=True)
 class ErrorFunction:
     """erf(u), a smooth odd activation like tanh."""
 

@@ -33,7 +33,7 @@ def infinite_width(
     this is the covariance that `estimate` samples, but for the width of the networks.
 
     At 32 x 32 pixels, processor time of one thread: secants of ResNet-18 from black 1.4 s and 0.3 GiB, of LeNet with
-    average pooling 0.9 s; gradients of ResNet-18 1.6 s, of DenseNet-121 41 s and 2.8 GiB, since pools connect all pairs
+    average pooling 0.9 s; gradients of ResNet-18 1.6 s, of DenseNet-121 48 s and 2.5 GiB, since pools connect all pairs
     of positions. Secants of DenseNet-121 take too much, and secants at an x other than black are far slower (ResNet-18
     follows 4 times 8e9 numbers); `energies` along directions are not.
 

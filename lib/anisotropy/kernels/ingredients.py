@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,11 @@ from torch import nn
 
 from anisotropy.directions import bases
 from anisotropy.kernels import exact
+from anisotropy.kernels.activations import Rectifier, SingleTap
+from anisotropy.kernels.graph import Graph, Pointwise
 from anisotropy.nads import fingerprints
 from anisotropy.nads.definitions import Secant
 from anisotropy.nads.result import Nads
-
-HEAD = "".join(f"{name:>10s}" for name in ("constant", "lattice", "axes", "low", "elsewhere", "half", "edge"))
-"""Columns of `Measured.row`."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,6 @@ class Measured:
     half: int
     edge: float
     seconds: float
-
-    @property
-    def row(self) -> str:
-        """All numbers as a row of a table with the columns `HEAD`."""
-        return f"{self.mark}{self.half:10d}{self.edge:10.2f}"
 
 
 def measure(networks: Mapping[str, Any], size: int, *, period: int) -> dict[str, Measured]:
@@ -87,3 +81,22 @@ def circular(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         return network
 
     return fresh
+
+
+def uniform_first_layer(graph: Graph) -> Graph:
+    """The same architecture with the moments of a first layer of uniform weights, where each pixel is lit alone.
+
+    The first layer reads few numbers, so that its outputs are Gaussian only if its weights are. Secants at x = 0 light
+    one pixel at a time, and the moments are then known (`activations.SingleTap`); other images need other moments.
+
+    Raises:
+        ValueError: no ReLU reads the first layer.
+    """
+    first = [n for n, node in enumerate(graph.nodes) if node.inputs == (0,)]
+    nodes = list(graph.nodes)
+    found = [n for n, node in enumerate(nodes) if node.operation == Pointwise(Rectifier()) and node.inputs[0] in first]
+    for number in found:
+        nodes[number] = replace(nodes[number], operation=Pointwise(SingleTap()))
+    if not found:
+        raise ValueError("expected a network whose first layer is read by a ReLU")
+    return replace(graph, nodes=tuple(nodes))

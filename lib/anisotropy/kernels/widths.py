@@ -116,3 +116,23 @@ def sampled(
         estimation.estimate(make, shape, response, networks=each, symmetry="none", seed=seed + g) for g in range(groups)
     )
     return torch.stack([found.covariance() for found in streams])
+
+
+def skip_factor(branch: float) -> float:
+    """What a Gaussian law of a sum with a rectified skip loses: E[relu(relu(u) + b)^2] over what the recursion has.
+
+    With u ~ N(0, 1) and b ~ N(0, c) independent: where u < 0, with probability 1/2, the sum is b. Where u > 0, it is
+    u + b, and u and u + b are Gaussians with correlation r = 1 / sqrt(1 + c), both positive:
+
+        E = c / 4 + (1 + c) (1/4 + (arcsin r + r sqrt(1 - r^2)) / 2 pi),   the recursion has (1/2 + c) / 2.
+
+    Args:
+        branch: c, variance of the branch over that of what the skip rectified.
+
+    Example:
+        >>> round(skip_factor(0.0), 6), round(skip_factor(1.0), 3)
+        (2.0, 1.545)
+    """
+    r = 1 / math.sqrt(1 + branch)
+    exact = branch / 4 + (1 + branch) * (1 / 4 + (math.asin(r) + r * math.sqrt(1 - r**2)) / (2 * math.pi))
+    return exact / ((1 / 2 + branch) / 2)

@@ -11,6 +11,7 @@ intervals come from drawing whole orbits of cells.
 import argparse
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from anisotropy import directions, kernels, nads
-from anisotropy._util import provenance
+from anisotropy._util import paths, provenance
+from anisotropy.experiments import campaign
 from anisotropy.models import architectures
 from anisotropy.nads import energies
 from anisotropy.paper import published
@@ -28,6 +30,10 @@ from anisotropy.results import record
 
 LEARNT = 0.6
 """Test accuracy above which a cell counts as learnt."""
+
+BOUND = 0.14
+"""Exact energy of ResNet-18, over the mean, above which frequencies of our own are foretold to be learnt: read off the
+gap between learnt and failed cells of the authors, before any of ours was trained."""
 
 COUNTS = {"lenet": (1, 2, 4, 8, 32), "vgg11": (1, 2, 4, 8), "resnet18": (1, 2, 4, 8), "densenet121": (1, 2, 4)}
 """Networks averaged over, for each architecture."""
@@ -71,9 +77,10 @@ _AT_ZERO, _GRADIENT = Predictor("exact dipole", 1.0, "zero"), Predictor("exact g
 
 EXACT = {
     "resnet18": (Predictor("exact"), _AT_ZERO, *DIPOLES, _GRADIENT),
-    "densenet121": (_AT_ZERO, *DIPOLES, _GRADIENT),
+    "densenet121": (_AT_ZERO, _GRADIENT),
 }
-"""Predictors that draw no network, for networks without max-pooling; DenseNet-121's secants take too much."""
+"""Predictors that draw no network, for networks without max-pooling; DenseNet-121's secants take too much, and its
+dipoles a second a direction."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +175,66 @@ def cells(folder: Path | str) -> Cells:
     accuracies = {str(n): table.accuracy.sel(network=n).to_numpy()[trained] for n in table.network.to_numpy()}
     digest = sha256((Path(folder) / TABLE).read_bytes()).hexdigest()
     return Cells(accuracies, frequencies, inverse.ravel(), fourier.pictures()[rows], digest)
+
+
+def maps(folder: Path | str, networks: Iterable[str]) -> dict[str, np.ndarray]:
+    """The authors' accuracies of networks on their grid, (16, 16) each; nothing where no folder is given."""
+    table = published.where_given(published.fourier_accuracies, str(folder))
+    return {} if table is None else {name: table.accuracy.sel(network=name).to_numpy() for name in networks}
+
+
+@dataclass(frozen=True)
+class Own:
+    """A frequency that we fixed, and foretold, before a network was trained on it.
+
+    Attributes:
+        name: such as "(-3, 4) cos".
+        energy: v'Cv of the exact covariance as a multiple of the mean over all directions.
+        accuracy: of the trained network, None as long as the record holds none.
+    """
+
+    name: str
+    energy: float
+    accuracy: float | None
+
+    @property
+    def learnt(self) -> bool:
+        """Whether it was foretold as learnt: on the upper side of the gap between the authors' cells."""
+        return self.energy > BOUND
+
+
+def own(exact: nads.Nads) -> list[Own]:
+    """Item `fig1-resnet18` of the campaign: what the exact NADs of ResNet-18 say of it, and what the record holds."""
+    plan = [item for item in campaign.plan(paths.root() / campaign.PLAN) if item.name == "fig1-resnet18"]
+    rows = list(campaign.rows(plan, store="", images=""))
+    energies = exact.energy(torch.stack([row.unit[1] for row in rows]).view(-1, 1, 32, 32)) / exact.eigenvalues.mean()
+    trained = record.results([row.key for row in rows])
+    names = (row.label.removeprefix("resnet18 frequency ").split(", seed")[0] for row in rows)
+    return [
+        Own(name, float(energy), trained.get(row.key, {}).get("test_accuracy"))
+        for name, energy, row in zip(names, energies, rows, strict=True)
+    ]
+
+
+def picture(energy: Callable[[torch.Tensor], torch.Tensor], frequencies: Sequence[int], size: int = 32) -> np.ndarray:
+    """Energies of a grid of frequencies, as multiples of their mean, of a network that treats rows and columns alike.
+
+    A frequency and its opposite are one direction, and transposed ones have one energy, so that about a quarter of the
+    grid is asked for.
+
+    Args:
+        energy: of directions (K, 1, size, size).
+        frequencies: (n,) of rows and of columns.
+        size: pixels a side.
+
+    Returns:
+        (n, n).
+    """
+    fourier = directions.fourier(size, size)
+    pairs = [tuple(sorted((fourier.index(a, b), fourier.index(b, a)))) for a in frequencies for b in frequencies]
+    asked, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    values = energy(fourier.pictures()[asked[:, 0]]).numpy()[inverse.ravel()].reshape(len(frequencies), -1)
+    return values / values.mean()
 
 
 def samples(network: str, predictor: Predictor, there: Cells, count: int, seed: int) -> torch.Tensor:

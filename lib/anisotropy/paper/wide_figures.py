@@ -98,29 +98,35 @@ def lines(profiles: Mapping[str, tuple[Sequence[float], Sequence[float]]], dark:
     return figure
 
 
-def prediction(picture: np.ndarray, published: np.ndarray | None, frequencies: Sequence[int]) -> Figure:
-    """The exact map at the frequencies of the authors' grid, and their accuracies beside it where they are there.
+def predictions(
+    pictures: Mapping[str, np.ndarray], frequencies: Mapping[str, Sequence[int]], published: Mapping[str, np.ndarray]
+) -> Figure:
+    """Exact maps, one row a network, and the accuracies of the authors' networks beside them where they are there.
 
     Args:
-        picture: (n, n) energies as multiples of the mean.
-        published: (n, n) accuracies, fractions; None draws no second panel.
-        frequencies: (n,) of rows and columns.
+        pictures: title -> (n, n) energies as multiples of their mean.
+        frequencies: title -> (n,) of rows and columns.
+        published: title -> (16, 16) accuracies, fractions; empty where the authors' table is not given.
     """
-    panels = 1 if published is None else 2
-    figure, axes = plt.subplots(1, panels, figsize=(4.0 * panels, 3.4), squeeze=False)
-    low, step = frequencies[0], frequencies[1] - frequencies[0]
-    extent = (low - step / 2, frequencies[-1] + step / 2, frequencies[-1] + step / 2, low - step / 2)
-    values = np.log10(np.clip(picture, 1e-2, None))
-    shown = axes[0, 0].imshow(values, extent=extent, vmin=-2, vmax=2, cmap="PuOr_r")
-    axes[0, 0].set(title="no network drawn, none trained: exact $v^T C v$", ylabel="vertical frequency")
-    figure.colorbar(shown, ax=axes[0, 0], label="$\\log_{10}$ (energy / mean)", shrink=0.85)
-    if published is not None:
-        shown = axes[0, 1].imshow(100 * published, extent=extent, vmin=50, vmax=100, cmap="magma")
-        axes[0, 1].set_title("trained by the authors (Fig. 1)")
-        figure.colorbar(shown, ax=axes[0, 1], label="test accuracy, %", shrink=0.85)
-    for ax in axes[0]:
-        ax.set(xlabel="horizontal frequency", xticks=[-16, -8, 0, 8], yticks=[-16, -8, 0, 8])
-        ax.grid(False)
+    columns = 2 if published else 1
+    figure, axes = plt.subplots(len(pictures), columns, figsize=(4 * columns, 3.3 * len(pictures)), squeeze=False)
+    for row, (title, picture) in zip(axes, pictures.items(), strict=True):
+        values = np.log10(np.clip(picture, 1e-3, None))
+        panels = [(values, frequencies[title], {"cmap": "PuOr_r", "vmin": -2, "vmax": 2}, "log10 (energy / mean)")]
+        if published:
+            style = {"cmap": "magma", "vmin": 50, "vmax": 100}
+            panels.append((100 * published[title], range(-16, 16, 2), style, "test accuracy, %"))
+        titles = (f"{title}: no network drawn or trained", "trained by the authors (Fig. 1)")
+        for ax, (shown, at, style, label), heading in zip(row, panels, titles, strict=False):
+            step = at[1] - at[0]
+            low, high = at[0] - step / 2, at[-1] + step / 2
+            image = ax.imshow(shown, extent=(low, high, high, low), **style)
+            figure.colorbar(image, ax=ax, label=label, shrink=0.85)
+            ax.set_title(heading, fontsize=9)
+            ax.set(xticks=[-16, -8, 0, 8], yticks=[-16, -8, 0, 8], ylabel="vertical frequency")
+            ax.grid(False)
+    for ax in axes[-1]:
+        ax.set(xlabel="horizontal frequency")
     return figure
 
 
