@@ -16,6 +16,7 @@ COMMANDS = {
     "statements": ("paper.statements_page", "judge the statements of the paper"),
     "campaign": ("experiments.campaign", "compute what the record is to hold, in the background"),
     "gallery": ("experiments.gallery", "measure what networks of today answer to at 224 x 224, for the record"),
+    "gallery-figure": ("paper.gallery_figures", "draw what the record holds of them"),
     "discrimination": ("paper.discrimination", "measure what foretells the published Fig. 1, for the record"),
     "foretold": ("paper.foretold", "draw the figure of the README"),
 }
