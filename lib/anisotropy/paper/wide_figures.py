@@ -6,6 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from anisotropy.paper import plotting
+
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 """Okabe and Ito's palette, in the order in which curves take it."""
 
@@ -101,23 +103,24 @@ def lines(profiles: Mapping[str, tuple[Sequence[float], Sequence[float]]], dark:
 def predictions(
     pictures: Mapping[str, np.ndarray], frequencies: Mapping[str, Sequence[int]], published: Mapping[str, np.ndarray]
 ) -> Figure:
-    """Exact maps, one row a network, and the accuracies of the authors' networks beside them where they are there.
+    """Exact maps, one column a network, and the accuracies of the authors' networks below where they are there.
 
     Args:
-        pictures: title -> (n, n) energies as multiples of their mean.
-        frequencies: title -> (n,) of rows and columns.
-        published: title -> (16, 16) accuracies, fractions; empty where the authors' table is not given.
+        pictures: network -> (n, n) energies as multiples of their mean.
+        frequencies: network -> (n,) of rows and columns.
+        published: network -> (16, 16) accuracies, fractions; empty where the authors' table is not given.
     """
-    columns = 2 if published else 1
-    figure, axes = plt.subplots(len(pictures), columns, figsize=(4 * columns, 3.3 * len(pictures)), squeeze=False)
-    for row, (title, picture) in zip(axes, pictures.items(), strict=True):
+    rows, columns = 2 if published else 1, len(pictures)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.4 * columns, 3.3 * rows), squeeze=False)
+    for column, (title, picture) in zip(axes.T, pictures.items(), strict=True):
         values = np.log10(np.clip(picture, 1e-3, None))
         panels = [(values, frequencies[title], {"cmap": "PuOr_r", "vmin": -2, "vmax": 2}, "log10 (energy / mean)")]
         if published:
             style = {"cmap": "magma", "vmin": 50, "vmax": 100}
             panels.append((100 * published[title], range(-16, 16, 2), style, "test accuracy, %"))
-        titles = (f"{title}: no network drawn or trained", "trained by the authors (Fig. 1)")
-        for ax, (shown, at, style, label), heading in zip(row, panels, titles, strict=False):
+        name = plotting.LABELS.get(title, title)
+        titles = (f"{name}, exact: none drawn, none trained", f"{name}, trained by the authors (Fig. 1)")
+        for ax, (shown, at, style, label), heading in zip(column, panels, titles, strict=False):
             step = at[1] - at[0]
             low, high = at[0] - step / 2, at[-1] + step / 2
             image = ax.imshow(shown, extent=(low, high, high, low), **style)
