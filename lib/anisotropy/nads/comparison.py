@@ -15,7 +15,7 @@ from anisotropy.nads.compare import alignment
 from anisotropy.nads.result import Nads
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Comparison:
         known = "unknown" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
         return f"{float(found.overlap):.2f} ({known}), {float(found.alignment):.2f}"
 
-    def plot(self) -> "Figure":
+    def plot(self) -> "matplotlib.figure.Figure":
         """Overlaps of all pairs as a map, spectra beside it."""
         figure, (left, right) = _drawing.pyplot().subplots(
             1, 2, figsize=(4 + 0.8 * len(self.nads), 3.4), layout="constrained"

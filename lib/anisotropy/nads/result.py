@@ -17,8 +17,8 @@ from anisotropy._util import checks, files
 from anisotropy.nads import _drawing, compare
 
 if TYPE_CHECKING:
+    import matplotlib.figure
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Nads:
         about |= {} if self.trace is None else {"trace": self.trace}
         return xr.Dataset(variables, {"nad": range(len(self.eigenvalues))}, about)
 
-    def plot(self, indices: Sequence[int] | None = None) -> "Figure":
+    def plot(self, indices: Sequence[int] | None = None) -> "matplotlib.figure.Figure":
         """Draw directions, the first eight by default: images as pictures, inputs of one or two axes as lines.
 
         Raises:
