@@ -461,7 +461,7 @@ def test_a_factory_without_a_shape_needs_one_and_a_vector_output_is_refused():
         nads.estimate(DeepLinearPooling)
     with pytest.raises(ValueError, match="num_outputs=1"):
         nads.estimate(architectures.factory("lenet", num_outputs=2), networks=2)
-    with pytest.raises(ValueError, match="makes networks for images"):
+    with pytest.raises(ValueError, match="makes networks for inputs"):
         nads.estimate(architectures.factory("lenet"), (1, 28, 28), networks=2)
 
 
