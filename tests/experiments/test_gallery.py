@@ -28,9 +28,9 @@ def test_every_frequency_of_the_quadrant_is_one_of_the_octant_flipped():
     assert len(gallery.rim()) == 25
 
 
-@pytest.mark.parametrize(("response", "error"), [("gradient", 1e-3), ("dipole", 0.05), ("zero", 0.05)])
+@pytest.mark.parametrize(("response", "error"), [("gradient", 5e-3), ("dipole", 0.05), ("zero", 0.05)])
 def test_logistic_regression_answers_to_all_colours_and_frequencies_alike(response, error):
-    """f = w'x with w uniform in +-1/sqrt(D): q(v) = 1 / (3 D); to three digits in float32, to one in bfloat16."""
+    """f = w'x with w uniform in +-1/sqrt(D): q(v) = 1 / (3 D); to the three digits that are kept in float32."""
     row = gallery.line("logreg", response, networks=1, **SMALL)
     assert torch.allclose(torch.tensor(row["energies"]), torch.tensor(1 / (3 * 3 * 32**2)), rtol=error)
     found = gallery.radial(row, gallery.rim(SMALL["axis"]), tuple(gallery.COLOURS)).relative()[0]
