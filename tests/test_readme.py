@@ -252,13 +252,13 @@ def test_named_functions_exist():
 
 
 def test_named_options_and_parameters_exist():
-    """Options of `reproduce`, and arguments of `nads.estimate` and `sweeps.run` that the prose gives values to."""
+    """Options of commands, and arguments of `nads.estimate` and `sweeps.run` that the prose gives values to."""
     import inspect
 
     from anisotropy import nads
     from anisotropy.experiments import sweeps
 
-    options = options_of("reproduce") + options_of("report")
+    options = "".join(map(options_of, ("reproduce", "report", "discrimination")))
     for text in TEXTS.values():
         for option in re.findall(r"`(--[\w-]+)[^`]*`", prose(text)):
             assert option in options or option == "--nthreads", option

@@ -131,7 +131,7 @@ def skip_factor(branch: float) -> float:
 
     Example:
         >>> round(skip_factor(0.0), 6), round(skip_factor(1.0), 3)
-        (2.0, 1.545)
+        (2.0, 1.546)
     """
     r = 1 / math.sqrt(1 + branch)
     exact = branch / 4 + (1 + branch) * (1 / 4 + (math.asin(r) + r * math.sqrt(1 - r**2)) / (2 * math.pi))
