@@ -295,7 +295,7 @@ def test_strict_wants_the_parameters_cell_run(folders):
 
 @pytest.mark.parametrize(
     ("notebook", "text"),
-    [("01_fourier_bias", "sigma=-1"), ("00_quickstart", "size=100000"), ("05_poisoning", "seeds=0")],
+    [("01_fourier_bias", "sigma=[-1.0, 0.5, 1.0, 0.5]"), ("00_quickstart", "size=100000"), ("05_poisoning", "seeds=0")],
 )
 def test_the_notebooks_declare_bounds(notebook, text):
     known = declarations.declared(notebook)

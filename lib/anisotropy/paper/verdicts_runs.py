@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from anisotropy._util import paths
+from anisotropy.paper import fourier_bias
 from anisotropy.paper.evidence import Measured, Missing, exact, from_error, student
 from anisotropy.paper.sources import Sources
 
@@ -19,6 +20,8 @@ def _of(found: Measured, sources: Sources, notebook: str, name: str, size: str, 
     """
     run = sources.run(notebook)
     parameters, preset = run["parameters"], run["preset"]
+    if notebook == "01_fourier_bias":
+        parameters = fourier_bias.named(parameters)
     place = paths.of_preset(Path("figures"), preset) / notebook / name
     chosen = "" if preset == paths.READING else f"PRESET={preset} "
     return found.at(
