@@ -80,3 +80,40 @@ def test_rows_that_are_expected_are_those_that_the_plan_makes():
             assert verdicts_record.expected(name) == len(list(campaign.rows([item], "", "")))
     assert verdicts_record.expected("fig7-lenet") == 1 + 4 * 6
     assert verdicts_record.expected("fig7-strength-lenet") == 3 * 2 * 2
+
+
+def committed():
+    return Sources(folder=record.folder())
+
+
+POISON = {
+    "poisoned": "released: own coefficient replaced",
+    "added": "nothing erased, carrier added",
+    "written": "all six erased, own carrier written",
+    "scrambled": "all six erased, a random class's carrier written",
+}
+
+
+def test_the_tables_of_the_page_are_those_of_the_rows():
+    """docs/record.md, What a network reads: every number of both tables."""
+    text = (paths.root() / "docs/record.md").read_text(encoding="utf-8")
+    found = {}
+    for item in ("fig7-lenet", "fig7-strength-lenet"):
+        for row in verdicts_record.rows_of(committed(), item):
+            how = verdicts_record.condition(row), row.get("arm.index"), row.get("arm.epsilon")
+            found[how] = f"{100 * row['test_accuracy']:.1f}"
+    assert f"original: {found['original', None, None]} %" in text
+    for how, words in POISON.items():
+        cells = [found[how, i, 0.05] for i in (0, 3, 10, 30, 300, 1000)]
+        assert f"| {words} | {' | '.join(cells)} |" in text
+    for how in ("poisoned", "added", "written"):
+        cells = [found[how, i, e] for i in (0, 30) for e in (0.0125, 0.05, 0.2)]
+        assert f"| {how} | {' | '.join(cells)} |" in text
+    rows, values = verdicts_record.rows_of(committed(), "redundant-lenet"), nads.load("lenet").eigenvalues.double()
+    for i, j in sorted({(row["first.index"], row["second.index"]) for row in rows}):
+        mine = [row for row in rows if (row["first.index"], row["second.index"]) == (i, j)]
+        ratios = sorted({row["ratio"] for row in mine})
+        means = [sum(row["probe_accuracy"] for row in mine if row["ratio"] == ratio) / 3 for ratio in ratios]
+        root = math.sqrt(values[i] / values[j])
+        at = features.change_over(ratios, means)
+        assert f"| {i}, {j} | {' | '.join(f'{100 * m:.0f}' for m in means)} | {root:.1f} | {at:.1f} |" in text
