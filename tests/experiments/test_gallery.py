@@ -5,13 +5,19 @@ import json
 import pytest
 import torch
 from anisotropy import nads
-from anisotropy._util import paths
+from anisotropy._util import paths, provenance
 from anisotropy.experiments import gallery
 from anisotropy.models import architectures
 from anisotropy.nads import definitions, energies
 from anisotropy.results import record
 
 SMALL = {"size": 32, "axis": (0, 2, 4, 7, 16)}
+
+
+@pytest.fixture(autouse=True)
+def bfloat16(monkeypatch):
+    """A processor without bfloat16 rounds alike, slowly: small networks are measured there too."""
+    monkeypatch.setattr(provenance, "has_bfloat16", lambda: True)
 
 
 def test_the_waves_are_orthonormal_in_space_and_colour():

@@ -153,7 +153,7 @@ def test_what_is_not_there_is_missing(tmp_path):
         verdicts_tables.fig1_range(Sources(), "lenet")
     with pytest.raises(Elsewhere):
         verdicts_tables.fig8_lost(Sources(tmp_path), "lenet")
-    with pytest.raises(Missing, match="figures/laptop"):
+    with pytest.raises(Missing, match="the run of 05_poisoning"):
         verdicts_runs.claim(Sources(runs=tmp_path), "05_poisoning", "no such claim", "")
     with pytest.raises(Missing, match="0 of 9 rows"):
         verdicts_record.lost_by_flipping(Sources(folder=tmp_path), "fig8-vgg11")
