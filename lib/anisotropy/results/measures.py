@@ -112,7 +112,8 @@ class Measure:
             result = self.compute(given)
             place.write(fields, result, made)
         stores.SPENT[key] = result["seconds"]
-        return {k.removeprefix(columns.FOUND): v for k, v in result.items() if k.startswith(columns.FOUND)}
+        found = {k.removeprefix(columns.FOUND): v for k, v in result.items() if k.startswith(columns.FOUND)}
+        return dict(sorted(found.items()))  # in one order, wherever they come from
 
     def again(self, row: dict[str, Any], **apart: Any) -> dict[str, Any]:
         """Compute a line once more, from its identity alone.
