@@ -1,7 +1,7 @@
 # Everything a newcomer needs. Each target sets up .venv by itself; only make, and Python 3.11 to 3.13 with its venv
 # module, must be there.
 PYTHON ?= python3
-PRESET ?= quick
+PRESET ?=
 ONLY ?=
 SET ?=
 JOBS ?= 1
@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup reproduce report site test campaign record audit statements benchmark lint lab clean
+.PHONY: help setup reproduce publish report site test campaign record audit statements benchmark lint lab clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,10 +34,13 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper ONLY="03_nads ..." SET="seed=1 ..." JOBS=2
-	$(BIN)/python -m anisotropy reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(foreach value,$(SET),'$(value)'))
+	$(BIN)/python -m anisotropy reproduce $(if $(PRESET),--preset $(PRESET)) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(foreach value,$(SET),'$(value)'))
 
-report: $(READY)  ## figures/PRESET/index.html, one file: claims, figures, explorer; yours: NADS="mine.safetensors ..." SWEEP="..."
-	$(BIN)/python -m anisotropy report --preset $(PRESET) $(if $(NADS),--nads $(NADS)) $(if $(SWEEP),--sweep $(SWEEP))
+publish: $(READY)  ## run the notebooks and write what is committed: notebooks/ and figures/NAME/; ONLY="03_nads ..."
+	$(BIN)/python -m anisotropy reproduce --publish $(if $(ONLY),--only $(ONLY))
+
+report: $(READY)  ## figures/local/PRESET/index.html, one file: claims, figures, explorer; yours: NADS="mine.safetensors ..." SWEEP="..."
+	$(BIN)/python -m anisotropy report $(if $(PRESET),--preset $(PRESET)) $(if $(NADS),--nads $(NADS)) $(if $(SWEEP),--sweep $(SWEEP))
 
 site: $(READY)  ## site/index.html: verdicts, explorer, articles, guides, API and search, in a folder that opens from disk
 	$(BIN)/python -m anisotropy site
@@ -69,4 +72,4 @@ lab: $(READY)  ## read and run the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 clean:  ## remove the environment, the site and what quick made; committed figures stay
-	rm -rf $(VENV) figures/quick site
+	rm -rf $(VENV) figures/local site

@@ -42,7 +42,7 @@ def test_preset_file_changes_some_values_and_keeps_types(folders):
     values = presets.load("01_one", "laptop", **folders)
     assert values == DEFAULTS | {"preset": "laptop", "rate": 1.0, "names": ["vgg11", "lenet"]}
     assert type(values["rate"]) is float
-    assert presets.names("01_one", folders["params"]) == ["quick", "laptop"]
+    assert presets.names("01_one", folders["params"], folders["folder"]) == ["quick", "laptop"]
 
 
 @pytest.mark.parametrize(

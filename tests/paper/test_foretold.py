@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from anisotropy._util import paths
 from anisotropy.paper import discrimination, foretold, published
 
 
@@ -27,6 +28,7 @@ def test_the_boundary_lets_as_many_through_as_were_learnt():
 
 def test_the_figure_and_its_passport(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(foretold, "NETWORKS", {"logreg": 1, "lenet": 2})
+    monkeypatch.setattr(paths, "committed", lambda: tmp_path / "figures")
     assert foretold.main(["--published", str(folder)]) == 0
     made = tmp_path / "figures/readme"
     passport = json.loads((made / "foretold.passport.json").read_text())

@@ -35,7 +35,8 @@ def test_networks_that_answer_alike_are_ranked_alike():
     assert found[0, 2] < 0.2
 
 
-def test_the_gallery_is_drawn_from_the_committed_rows(tmp_path):
+def test_the_gallery_is_drawn_from_the_committed_rows(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "committed", lambda: tmp_path / "figures")
     rows = gallery_figures.recorded()
     assert set(rows) == set(gallery.NETWORKS.values())
     assert gallery_figures.main([]) == 0

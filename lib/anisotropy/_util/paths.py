@@ -4,9 +4,12 @@ import os
 import re
 from pathlib import Path
 
-OUTPUT_VARIABLE = "ANISOTROPY_OUTPUT"  # set by `reproduce --output` for its kernels; otherwise root()/figures
+OUTPUT_VARIABLE = "ANISOTROPY_OUTPUT"  # set by `reproduce` for its kernels; otherwise root()/figures/local
 NOTEBOOKS_VARIABLE = "ANISOTROPY_NOTEBOOKS"  # set by `reproduce` where it runs another folder of notebooks
 PARAMS_VARIABLE = "ANISOTROPY_PARAMS"
+
+READING = "reading"
+"""The preset of a notebook's own parameters: what is committed and read. Its figures need no folder of a preset."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -61,19 +64,29 @@ def params(notebook: str) -> Path:
 
 
 def output() -> Path:
-    """Folder that holds one folder of figures per preset; `figures/` unless ANISOTROPY_OUTPUT names another."""
+    """Folder of the figures that a run here makes; `figures/local/` unless ANISOTROPY_OUTPUT names another."""
     chosen = os.environ.get(OUTPUT_VARIABLE)
-    return resolve(chosen) if chosen else root() / "figures"
+    return resolve(chosen) if chosen else committed() / "local"
+
+
+def committed() -> Path:
+    """Folder of the figures that are committed."""
+    return root() / "figures"
+
+
+def of_preset(base: Path, preset: str) -> Path:
+    """Folder under `base` that holds one folder of figures for each notebook, under a preset."""
+    return base if preset == READING else base / plain_name(preset, "preset name")
 
 
 def changed(name: str) -> Path:
-    """Folder for results under changed parameters, which has one folder per preset; see `presets.folder_of`."""
+    """Folder for results under changed parameters; see `presets.folder_of`."""
     return output() / "set" / name
 
 
 def figures(preset: str, notebook: str) -> Path:
-    """Folder of one notebook's pictures, numbers and passports, `figures/<preset>/<notebook>/` (not created)."""
-    return output() / plain_name(preset, "preset name") / plain_name(notebook, "notebook name")
+    """Folder of one notebook's pictures, numbers and passports, see `of_preset` (not created)."""
+    return of_preset(output(), preset) / plain_name(notebook, "notebook name")
 
 
 def data() -> Path:

@@ -1,9 +1,9 @@
 """The report: `python -m anisotropy report [--preset P] [--nads FILE ...] [--sweep FILE ...]` writes one HTML file.
 
-`figures/<preset>/index.html` holds claims, explorer, figures with passports and the executed notebooks; README.md
-beside it the claims alone. The page needs no other file and asks no network for anything; its own policy forbids that
-too. Results of larger presets that are there are shown beside those of the preset asked for, and say which they are;
-of figures, those of the largest.
+`figures/local/<preset>/index.html` holds claims, explorer, figures with passports and the executed notebooks; a page of
+Markdown beside it the claims alone. The page needs no other file and asks no network for anything; its own policy
+forbids that too. Results of larger presets that are there are shown beside those of the preset asked for, and say which
+they are; of figures, those of the largest.
 """
 
 import argparse
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anisotropy._util import files, paths
-from anisotropy.notebooks import presets
+from anisotropy.notebooks import declarations
 from anisotropy.notebooks.declarations import nearest
 from anisotropy.site import explorer, pages, runs
 from anisotropy.site.runs import MISSING, Result
 
-NAME, CLAIMS = "index.html", "README.md"
-"""The page, and the claims alone as Markdown beside it."""
+NAME = "index.html"
+"""The page."""
 
 
 class NothingToShow(ValueError):
@@ -26,7 +26,7 @@ class NothingToShow(ValueError):
 
 
 def build(
-    preset: str = presets.QUICK,
+    preset: str = "",
     *,
     output: Path | None = None,
     nad_files: Sequence[Path] = (),
@@ -35,8 +35,9 @@ def build(
     """Write the report of a preset, atomically.
 
     Args:
-        preset: whose results come first; those of larger presets are shown beside them where they are there.
-        output: folder that holds one folder per preset; `figures/` of the repository if None.
+        preset: whose results come first, the notebooks' own if empty; those of larger presets are shown beside them.
+        output: folder of figures, see `paths.of_preset`; `figures/local/` of the repository if None. Where it has
+            nothing of the preset, what is committed is shown.
         nad_files: NADs of the reader's own networks, for the explorer.
         sweep_files: netCDF files of the reader's own sweeps, for the explorer.
 
@@ -49,32 +50,50 @@ def build(
         OSError: the disk is full or the folder read-only; an earlier report is still there.
     """
     base = Path(output).absolute() if output else paths.output()
+    preset = preset or smallest()
     paths.plain_name(preset, "preset name")
-    shown = {preset: runs.collect(base, preset)}
-    if all(r.state == MISSING for r in shown[preset]):
+    shown = _first(base, preset)
+    if not shown:
         raise NothingToShow(_nothing(base, preset))
     shown |= _larger(base, preset)
     everything = [result for found in shown.values() for result in found]
     data = explorer.data(everything, nad_files, sweep_files)
-    target = base / preset / NAME
+    target = paths.of_preset(base, preset) / NAME
     text = pages.report(preset, shown, data, target.parent)
     files.write(target, text.encode("utf-8", "replace"))  # JSON can hold characters that no file can
-    files.write(target.with_name(CLAIMS), claims_page(preset, shown[preset]).encode("utf-8", "replace"))
+    _write_claims(base, preset, shown[preset])
     return target
+
+
+def smallest() -> str:
+    """The smallest preset that the notebooks' own values are."""
+    return min((declarations.declared(name).own for name in declarations.available()), key=runs.rank)
+
+
+def published() -> str:
+    """Write the claims of what is committed, after a run that published some of it, and say where they are."""
+    base = paths.committed()
+    return f"claims: {_write_claims(base, paths.READING, runs.collect(base, paths.READING))}"
+
+
+def _write_claims(base: Path, preset: str, found: list[Result]) -> Path:
+    path = paths.of_preset(base, preset) / ("claims.md" if preset == paths.READING else "README.md")
+    files.write(path, claims_page(preset, found).encode("utf-8", "replace"))
+    return path
 
 
 def claims_page(preset: str, found: list[Result]) -> str:
     """The claims of a preset as Markdown, for who reads the repository where it lies."""
-    head = (
-        f"# Claims, preset `{preset}`\n\nFigures, their numbers and their passports are in the folders beside this file"
-    )
-    return f"{head}; [what the verdicts mean](../../docs/reader.md).\n\n{runs.verdicts(found)}"
+    title, up = ("Claims", "..") if preset == paths.READING else (f"Claims, preset `{preset}`", "../..")
+    head = f"# {title}\n\nFigures, their numbers and their passports are in the folders beside this file"
+    return f"{head}; [what the verdicts mean]({up}/docs/reader.md).\n\n{runs.verdicts(found)}"
 
 
 def _nothing(base: Path, preset: str) -> str:
     there = []
     if base.is_dir():
         found = sorted((p.name for p in base.iterdir() if p.is_dir() and p.name != preset), key=runs.rank)
+        found = [name for name in found if not runs.NUMBERED.fullmatch(name)]
         there = [p for p in found if runs.is_plain(p) and any(r.state != MISSING for r in runs.collect(base, p))]
     known = [*runs.PRESETS, *there]
     hint = "" if preset in known else f" ({nearest(preset, known)})"
@@ -85,24 +104,25 @@ def _nothing(base: Path, preset: str) -> str:
 
 
 def _larger(base: Path, preset: str) -> dict[str, list[Result]]:
-    """Results of the project's larger presets, from the same folder or else from those committed."""
-    found = {}
-    for name in runs.PRESETS:
-        if runs.rank(name) <= runs.rank(preset):
-            continue
-        for folder in (base, _committed()):
-            some = runs.collect(folder, name) if folder else []
-            if any(r.state != MISSING for r in some):
-                found[name] = some
-                break
-    return found
+    """Results of the project's larger presets."""
+    larger = [name for name in runs.PRESETS if runs.rank(name) > runs.rank(preset)]
+    return {name: some for each in larger for name, some in _first(base, each).items()}
+
+
+def _first(base: Path, preset: str) -> dict[str, list[Result]]:
+    """Results of a preset by its name, from a folder or else from those committed; {} where there are none."""
+    for folder in (base, _committed()):
+        some = runs.collect(folder, preset) if folder else []
+        if any(r.state != MISSING for r in some):
+            return {preset: some}
+    return {}
 
 
 def _committed() -> Path | None:
     """The repository's figures; None where the notebooks are others than the repository's, or there is none."""
     try:
         root = paths.root()
-        return root / "figures" if paths.notebooks().resolve() == (root / "notebooks").resolve() else None
+        return paths.committed() if paths.notebooks().resolve() == (root / "notebooks").resolve() else None
     except FileNotFoundError:
         return None
 
@@ -127,8 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 written, 2 not: nothing to show, or a file at fault."""
     parser = argparse.ArgumentParser(prog="python -m anisotropy report", description="Write the report, one HTML file.")
     add = parser.add_argument
-    add("--preset", default=presets.QUICK, metavar="P", help="whose results come first: quick (default), laptop, paper")
-    add("--output", type=Path, metavar="DIR", help="folder of <preset>/<notebook>/ (default figures/)")
+    add("--preset", default="", metavar="P", help="whose results come first; default: the notebooks' own values")
+    add("--output", type=Path, metavar="DIR", help="folder of results (default figures/local/)")
     add("--nads", nargs="+", action="extend", default=[], type=Path, metavar="FILE",
         help="your own NADs, written by Nads.save, for the explorer")  # fmt: skip
     add("--sweep", nargs="+", action="extend", default=[], type=Path, metavar="FILE",

@@ -1,7 +1,9 @@
 """Run the notebooks: `python -m anisotropy reproduce [--preset P] [--only NAME ...] [--set name=value ...]`.
 
-Everything that can be wrong about a run is looked for before a kernel starts. A notebook whose inputs are those of its
-last result is skipped. One that fails leaves its executed copy, and the others go on.
+Results go to `figures/local/`, which git ignores. With `--publish` those of the notebooks' own values go to where they
+are committed: outputs into `notebooks/`, figures to `figures/<notebook>/`. Everything that can be wrong about a run is
+looked for before a kernel starts. A notebook whose inputs are those of its last result is skipped. One that fails
+leaves its executed copy, and the others go on.
 """
 
 import argparse
@@ -21,11 +23,11 @@ from anisotropy.notebooks.declarations import ParameterError, nearest
 from anisotropy.notebooks.execution import lock
 from anisotropy.notebooks.records import PlanError, Step, duration
 
-CELL_TIMEOUT = {presets.QUICK: 1800, "laptop": 4 * 3600}  # seconds; other presets: three days
+CELL_TIMEOUT = {presets.QUICK: 1800, "laptop": 4 * 3600, "paper": 3 * 86400}  # seconds; others: twelve hours
 
 
 def reproduce(
-    preset: str = presets.QUICK,
+    preset: str = "",
     only: Sequence[str] = (),
     assignments: Sequence[str] = (),
     *,
@@ -33,6 +35,7 @@ def reproduce(
     output: Path | None = None,
     force: bool = False,
     listed: bool = False,
+    publish: bool = False,
     cell_timeout: int | None = None,
     folder: Path | None = None,
     params: Path | None = None,
@@ -41,14 +44,15 @@ def reproduce(
     """Run notebooks and keep their results.
 
     Args:
-        preset: `quick`, or the stem of YAML files in `params/<notebook>/`.
+        preset: the stem of YAML files in `params/<notebook>/`; each notebook's own values if empty.
         only: notebooks to run; all of them where empty.
         assignments: `name=value` texts that change parameters.
         jobs: notebooks at the same time.
-        output: folder for `<preset>/<notebook>/`; if None, `figures/` of the repository, or a folder of its own under
-            `figures/set/` where `assignments` change what is computed, so that a preset's results stay.
+        output: folder for `<notebook>/`, or `<preset>/<notebook>/`; if None, `figures/local/` of the repository, or a
+            folder of its own in `figures/local/set/` where `assignments` change what is computed.
         force: run also what is done with the same inputs.
         listed: say what would be done, and do nothing.
+        publish: put the outputs into the notebooks, and the figures to those that are committed.
         cell_timeout: seconds that one cell may take.
         folder: folder of the notebooks, if not the repository's.
         params: folder of the presets, if not the repository's.
@@ -62,7 +66,9 @@ def reproduce(
         ParameterError: a parameter at fault; nothing was started.
     """
     stream = stream or sys.stdout
-    base = folder_of(output, assignments)
+    if publish and (preset or assignments or output):
+        raise PlanError("--publish: expected the notebooks' own values, without --preset, --set and --output")
+    base = paths.committed() if publish else folder_of(output, assignments)
     folder = Path(folder or paths.notebooks()).absolute()
     params = (
         Path(params).absolute() if params else Path(os.environ.get(paths.PARAMS_VARIABLE, folder.parent / "params"))
@@ -72,10 +78,14 @@ def reproduce(
     if cell_timeout is not None and cell_timeout < 1:
         raise PlanError(f"--cell-timeout {cell_timeout}: expected at least 1 second")
     steps, notes = scheduling.select(preset, list(only), list(assignments), folder=folder, params=params, output=base)
-    if not output and base != paths.output():
+    if publish:
+        if others := [name for name, step in steps.items() if step.notebook.own != paths.READING]:
+            raise PlanError(f"--publish: expected notebooks of the preset reading, got {', '.join(others)}")
+    elif not output and base != paths.output():
         notes.append(f"results go to {base}: those of the preset itself stay")
     for step in steps.values():
         step.stale = step.stale or ("--force" if force else "")
+        step.published = publish
     if listed:
         _list(steps, notes, preset, params, stream)
         return {name: "would run" if step.stale else "skipped" for name, step in steps.items()}
@@ -87,7 +97,7 @@ def reproduce(
             if step.stale:
                 locks.enter_context(lock(step.folder))
                 files.clean(step.folder)  # what a killed run left half-written; under the lock, nobody else writes here
-        timeout = cell_timeout or CELL_TIMEOUT.get(preset, 3 * 86400)
+        timeout = cell_timeout or CELL_TIMEOUT.get(preset, 12 * 3600)
         environment = scheduling.environment(base, folder, params, jobs)
         outcome = scheduling.run(steps, jobs, environment, timeout, show)
     _summary(steps, outcome, show)
@@ -95,7 +105,7 @@ def reproduce(
 
 
 def folder_of(output: Path | None, assignments: Sequence[str]) -> Path:
-    """Folder of `<preset>/<notebook>/` of a run with these arguments, see `reproduce`."""
+    """Folder of a run with these arguments, see `reproduce`."""
     if output:
         return Path(output).absolute()
     changed = presets.folder_of(assignments)
@@ -112,7 +122,7 @@ def _list(steps: Mapping[str, Step], notes: list[str], preset: str, params: Path
     for name, step in steps.items():
         stream.write(f"{name}: {'runs (' + step.stale if step.stale else 'skipped (same inputs'})\n")
         if step.stale:
-            if said := presets.needs(name, preset, params):
+            if said := presets.needs(name, preset or step.notebook.own, params):
                 stream.write(f"    needs: {said}\n")
             if seconds := step.record.get("seconds"):
                 stream.write(f"    its last run took {duration(seconds)}, with what was in its stores then\n")
@@ -156,15 +166,16 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m anisotropy reproduce", description="Run the notebooks.", allow_abbrev=False)
     add = parser.add_argument
-    add("--preset", default=presets.QUICK, metavar="P", help="quick (default), laptop or paper")
+    add("--preset", default="", metavar="P", help="quick, laptop or paper; default: the notebooks' own values")
     add("--only", nargs="+", action="extend", default=[], metavar="NAME", help="these notebooks")
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", dest="assignments",
-        help="change a parameter in each selected notebook that has it; results go to figures/set/")  # fmt: skip
+        help="change a parameter in each selected notebook that has it; results go to figures/local/set/")  # fmt: skip
     add("--jobs", type=int, default=1, metavar="N", help="notebooks at the same time (default 1)")
-    add("--output", type=Path, metavar="DIR", help="folder for <preset>/<notebook>/ (default figures/)")
+    add("--output", type=Path, metavar="DIR", help="folder for the results (default figures/local/)")
     add("--force", action="store_true", help="run also what is done with the same inputs")
     add("--list", action="store_true", help="say what would run, with which parameters, and stop")
-    add("--no-report", action="store_true", help="do not write <preset>/index.html at the end")
+    add("--publish", action="store_true", help="write what is committed: notebooks/ and figures/NAME/")
+    add("--no-report", action="store_true", help="do not write index.html at the end")
     add("--cell-timeout", type=int, metavar="SECONDS", help="longest time for one cell (quick 1800, laptop 14400)")
     return parser
 
@@ -185,7 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if report_wanted:
             from anisotropy.cli import report  # here, because it takes seconds to import and the rest does not need it
 
-            print(report.after(preset, written), flush=True)
+            published = options["publish"]
+            print(report.published() if published else report.after(preset, written), flush=True)
     except (PlanError, ParameterError) as error:
         print(f"error: {error}\nnothing was started", file=sys.stderr)
         return 2

@@ -55,6 +55,11 @@ class Notebook:
         """Name without suffix, such as `03_nads`."""
         return self.path.stem
 
+    @property
+    def own(self) -> str:
+        """Preset that its own parameters are."""
+        return self.defaults.get("preset", "quick")
+
     def checked(self, name: str, value: Any, where: str) -> Any:
         """Return a parameter's value in the type of its default: an integer may stand for a float, nothing else.
 

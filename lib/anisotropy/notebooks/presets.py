@@ -1,8 +1,9 @@
 """Parameters of the notebooks, read strictly: from presets, from `--set`, and in a running notebook. Never silently.
 
-The values that a notebook declares are its preset `quick`. The presets `laptop` and `paper` are YAML files in
-`params/<notebook>/` that change some of them. What does not fit the declared names, types and bounds stops the run
-before a kernel starts: papermill by itself only warns about an unknown name.
+The values that a notebook declares are a preset too, which its parameter `preset` names: `reading` where they are the
+sizes that the record holds, `quick` where the notebook computes all of it. Other presets are YAML files in
+`params/<notebook>/` that change some of the values. What does not fit the declared names, types and bounds stops the
+run before a kernel starts: papermill by itself only warns about an unknown name.
 """
 
 import ast
@@ -28,18 +29,19 @@ OTHER_NUMBERS = re.compile(r"[-+]?0[0-7_]+|[-+]?[0-9_]+(:[0-9_]+)+(\.[0-9_]*)?")
 """What YAML 1.1, which papermill reads too, takes for octal and for base 60: 010 would be 8, and 12:30 would be 750."""
 
 
-def names(notebook: str, params: Path | None = None) -> list[str]:
-    """Presets that a notebook has: `quick` and the stems of its YAML files."""
-    folder = Path(params) / notebook if params else paths.params(notebook)
-    return [QUICK, *sorted(p.stem for p in folder.glob("*.yaml") if p.stem != QUICK)]
+def names(notebook: str, params: Path | None = None, folder: Path | None = None) -> list[str]:
+    """Presets that a notebook has: its own values' and the stems of its YAML files."""
+    own = declarations.declared(notebook, folder).own
+    files = Path(params) / notebook if params else paths.params(notebook)
+    return [own, *sorted(p.stem for p in files.glob("*.yaml") if p.stem != own)]
 
 
-def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, params: Path | None = None) -> dict:
+def load(notebook: str, preset: str = "", *, folder: Path | None = None, params: Path | None = None) -> dict:
     """All parameters of a notebook under a preset.
 
     Args:
         notebook: name without suffix, such as `03_nads`.
-        preset: `quick` or the stem of a file in `params/<notebook>/`.
+        preset: that of its own values, as "" is, or the stem of a file in `params/<notebook>/`.
         folder: folder of the notebooks, if not the repository's.
         params: folder of the presets, if not the repository's.
 
@@ -52,13 +54,13 @@ def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, para
     """
     known = declarations.declared(notebook, folder)
     values = dict(known.defaults)
-    if preset == QUICK:
+    if preset in ("", known.own):
         known.match(values, notebook)
         return values
     path = _file(notebook, preset, params)
     shown = f"params/{notebook}/{path.name}"
     if not path.is_file():
-        near = nearest(preset, names(notebook, params))
+        near = nearest(preset, names(notebook, params, folder))
         raise ParameterError(f"{notebook} has no preset {preset!r} ({shown}): {near}")
     for name, (value, line) in _read_yaml(path.read_bytes(), shown).items():
         values[name] = known.checked(name, value, f"{shown}, line {line}:")
@@ -69,7 +71,7 @@ def load(notebook: str, preset: str = QUICK, *, folder: Path | None = None, para
 
 
 def needs(notebook: str, preset: str, params: Path | None = None) -> str:
-    """What the head of a preset's file says of hardware and time; "" where there is none, as for `quick`."""
+    """What the head of a preset's file says of hardware and time; "" where there is none, as for its own values."""
     path = _file(notebook, preset, params)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     head = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))

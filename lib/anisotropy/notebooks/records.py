@@ -34,6 +34,7 @@ class Step:
     parameters: dict[str, Any]
     inputs: dict[str, str] = field(default_factory=dict)  # apart from the modules that it loads
     stale: str = ""  # why it must run, empty where its result is that of the same inputs
+    published: bool = False  # its outputs go into the notebook itself
 
     @property
     def name(self) -> str:
@@ -170,7 +171,10 @@ def finish(step: Step, *, began: float, note: Mapping[str, Any] | None) -> None:
     running = step.executed("running")
     if running.exists():
         content = _without_machine(running.read_text(encoding="utf-8"), step.parameters)
-        files.write(step.executed("failed" if note is None else ""), content)
+        if step.published and note is not None:
+            _publish(content, step.notebook.path)
+        else:
+            files.write(step.executed("failed" if note is None else ""), content)
         running.unlink()
     if note is None:
         return
@@ -191,6 +195,18 @@ def finish(step: Step, *, began: float, note: Mapping[str, Any] | None) -> None:
         "hardware": provenance.hardware(),
     }
     files.write_json(step.folder / RECORD, record)
+
+
+def _publish(executed: str, path: Path) -> None:
+    """Put the outputs of an executed copy into the notebook itself."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    outputs = {cell.get("id"): cell.get("outputs", []) for cell in json.loads(executed)["cells"]}
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for number, cell in enumerate(code, 1):
+        cell["outputs"], cell["execution_count"] = outputs[cell["id"]], number
+        for output in (o for o in cell["outputs"] if "execution_count" in o):
+            output["execution_count"] = number
+    files.write(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 def _loaded(modules: Mapping[str, str], parameters: Mapping[str, Any], began: float) -> dict[str, str]:

@@ -27,7 +27,8 @@ def select(
     """Steps of a run, with everything that could be wrong about them found before one starts.
 
     Returns:
-        tuple: the steps by name, and lines about notebooks that are left out.
+        tuple: the steps by name, and lines about notebooks that are left out. Without a preset each notebook runs with
+        its own values.
 
     Raises:
         PlanError: an unknown notebook or preset.
@@ -39,11 +40,11 @@ def select(
             raise PlanError(f"--only {name}: unknown notebook, {nearest(name, known)}")
     if len(set(only)) < len(only):
         raise PlanError(f"--only {' '.join(only)}: a notebook is given twice")
-    having = {name: presets.names(name, params) for name in known}
+    having = {name: presets.names(name, params, folder) for name in known}
     everywhere = sorted({preset for found in having.values() for preset in found} | {presets.QUICK})
-    if preset not in everywhere:
+    if preset and preset not in everywhere:
         raise PlanError(f"--preset {preset}: unknown preset, {nearest(preset, everywhere)}")
-    asked = only or [name for name in known if preset in having[name]]
+    asked = only or [name for name in known if not preset or preset in having[name]]
     notes = [f"{name}: left out, it has no preset {preset!r}" for name in known if not only and name not in asked]
     changes = presets.parse(assignments)
     steps: dict[str, Step] = {}
@@ -51,7 +52,7 @@ def select(
         notebook = declarations.declared(name, folder)
         values = presets.load(name, preset, folder=folder, params=params)
         values = presets.override(notebook, values, changes)
-        steps[name] = Step(notebook, output / preset / name, values)
+        steps[name] = Step(notebook, paths.of_preset(output, preset or notebook.own) / name, values)
     used = {name for step in steps.values() for name in step.parameters}
     for name in changes:
         if name not in used:

@@ -63,9 +63,9 @@ def efforts(report: Report) -> dict[str, Effort]:
 
 def written_by(command: str, effort: Effort) -> str:
     """File or folder that a command writes."""
-    run = re.fullmatch(r"make reproduce PRESET=(\w+) ONLY=(\w+)", command)
+    run = re.fullmatch(r"make reproduce (?:PRESET=(\w+) )?ONLY=(\w+)", command)
     if run:
-        return f"figures/{run[1]}/{run[2]}"
+        return paths.of_preset(Path("figures"), run[1] or paths.READING).joinpath(run[2]).as_posix()
     if command.startswith("make campaign"):
         return next(name for name in effort.files if name.startswith("results/"))
     return "results/statements.json"

@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     plotting.use_style()
     parameters = {"preset": "readme", "seed": chosen.seed, "networks": NETWORKS, "step": DIPOLE.step, "at": DIPOLE.at}
     run = passports.Run("foretold", parameters)
-    run.folder = paths.output() / "readme"
+    run.folder = paths.committed() / "readme"
     there = discrimination.cells(chosen.published)
     values = {}
     for name, count in NETWORKS.items():

@@ -178,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     plotting.use_style()
     counts = {title: row["networks"] for title, row in rows.items()}
     run = passports.Run("gallery", {"preset": "readme", "seed": 0, "networks": counts, "response": "dipole"})
-    run.folder = paths.output() / "readme"
+    run.folder = paths.committed() / "readme"
     run.save(draw(rows), "gallery", {"keys": {title: row["key"] for title, row in rows.items()}})
     return 0
 

@@ -49,8 +49,8 @@ class Run:
     def passport(self) -> dict[str, Any]:
         """What made a result: parameters, seed, versions, commit, library, hardware, times; no machine's path.
 
-        `wall_seconds` is what this run took until then; `unit_seconds` what the units behind it took, each on one core
-        or GPU, also those that were in the store.
+        `wall_seconds` is what this run took until then; `unit_seconds` what the results behind it took, each on one
+        core or GPU, also those that were in the store or the record; `lines` the beginnings of their keys there.
         """
         return {
             "notebook": self.notebook,
@@ -60,6 +60,7 @@ class Run:
             **self._made_by,
             "hardware": provenance.hardware(),
             "wall_seconds": round(time.perf_counter() - self._begin, 2),
+            "lines": sorted(key[:12] for key in stores.SPENT),
             "unit_seconds": round(sum(stores.SPENT.values()), 1) if stores.SPENT else None,
             "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }

@@ -36,7 +36,7 @@ class Sources:
         published: folder of the authors' data, None where none was given.
         lines: file of the record -> how many of its lines to read; all of a file that is not named.
         folder: of the record; None for the repository's.
-        runs: folder of the committed runs; None for `figures/laptop`.
+        runs: folder of the committed runs; None for `figures/`, or `figures/laptop` of notebooks that show less.
     """
 
     published: Path | None = None
@@ -111,15 +111,22 @@ class Sources:
         """
         return self.data(notebook, "claims.json")
 
+    def folder_of(self, notebook: str) -> Path:
+        """Folder of a notebook's committed run."""
+        if self.runs:
+            return self.runs / notebook
+        reading = paths.committed() / notebook
+        return reading if reading.is_dir() else paths.committed() / "laptop" / notebook
+
     def data(self, notebook: str, name: str) -> dict:
         """Return the numbers of a committed figure, JSON, or columns of a CSV file as lists.
 
         Raises:
             Missing: there are none.
         """
-        path = (self.runs or paths.root() / "figures" / "laptop") / notebook / name
+        path = self.folder_of(notebook) / name
         if not path.is_file():
-            raise Missing(f"figures/laptop/{notebook}/{name}")
+            raise Missing(f"the run of {notebook}: {name}")
         if path.suffix == ".json":
             return json.loads(path.read_text(encoding="utf-8"))
         with path.open(newline="", encoding="utf-8") as file:

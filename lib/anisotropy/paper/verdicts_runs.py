@@ -1,10 +1,13 @@
-"""What the runs committed under `figures/laptop` say: LeNet, narrow networks, fewer images; every function a measure.
+"""What the runs committed under `figures/` say: LeNet, narrow networks, fewer images; every function a measure.
 
 They were made by older notebooks, so each names the commit that made it. Seeds are the independent measurements.
 """
 
+from pathlib import Path
+
 import numpy as np
 
+from anisotropy._util import paths
 from anisotropy.paper.evidence import Measured, Missing, exact, from_error, student
 from anisotropy.paper.sources import Sources
 
@@ -15,12 +18,14 @@ def _of(found: Measured, sources: Sources, notebook: str, name: str, size: str, 
     `size` may name the run's parameters in braces: "{samples:,} samples".
     """
     run = sources.run(notebook)
-    parameters = run["parameters"]
+    parameters, preset = run["parameters"], run["preset"]
+    place = paths.of_preset(Path("figures"), preset) / notebook / name
+    chosen = "" if preset == paths.READING else f"PRESET={preset} "
     return found.at(
         size=size.format(**parameters),
         full=paper is not None and all(parameters.get(key) == value for key, value in paper.items()),
-        files=(f"figures/laptop/{notebook}/{name}",),
-        command=f"make reproduce PRESET=laptop ONLY={notebook}",
+        files=(place.as_posix(),),
+        command=f"make reproduce {chosen}ONLY={notebook}",
         minutes=max(run["wall_seconds"], (run["unit_seconds"] or 0) / 2) / 60,
         note=f"run of {run['commit']['hash'][:7]}",
     )
@@ -44,7 +49,7 @@ def claim(
     """
     found = [row for row in sources.run(notebook)["claims"] if row["statement"] == statement]
     if not found or found[0]["measured"] is None:
-        raise Missing(f"the claim {statement!r} of figures/laptop/{notebook}")
+        raise Missing(f"the claim {statement!r} of the run of {notebook}")
     row = found[0]
     value = scale * row["measured"]
     if row["spread"]:  # without n it is an error over the cells of a map: of 45 orbits

@@ -122,8 +122,8 @@ def _place(page: str, target: str) -> str:
 
 def _own(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> str | None:
     """The first page and those of results have bodies of our own, in a frame without a side bar."""
-    committed = re.fullmatch(r"figures/([^/]+)/README", page)
-    figures = paths.root() / "figures"
+    committed = re.fullmatch(r"figures/(?:([^/]+)/README|claims)", page)
+    figures = paths.committed()
 
     def link(name: str, heading: str = "") -> str:
         anchor = _anchors(app, name).get(heading) if heading else None
@@ -134,11 +134,12 @@ def _own(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree
         articles = [Article.read(declarations.source(name)) for name in declarations.available()]
         body = pages.first_page(statement_pages.judged(), explorer.data(found), articles, link)
     elif committed:
-        from_here = [name for name in runs.PRESETS if runs.rank(name) >= runs.rank(committed[1])]
+        preset = committed[1] or paths.READING
+        from_here = [name for name in runs.PRESETS if runs.rank(name) >= runs.rank(preset)]
         shown = {name: runs.collect(figures, name) for name in from_here}
         shown = {name: some for name, some in shown.items() if any(r.state != runs.MISSING for r in some)}
         to_article = functools.partial(_to_article, link)
-        body = pages.results_page(committed[1], shown, figures / committed[1], to_article)
+        body = pages.results_page(preset, shown, paths.of_preset(figures, preset), to_article)
     else:
         return None
     context["own_body"], context["bar"] = body, BAR

@@ -1,10 +1,11 @@
-"""What runs left under `figures/<preset>/`, read back: claims, figures with passports, executed notebooks, and faults.
+"""What runs left in a folder of figures, read back: claims, figures with passports, executed notebooks, and faults.
 
 A result that is missing, half there or unreadable is described as such; it never hides the others.
 """
 
 import json
 import math
+import re
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,11 @@ from anisotropy.paper import passports
 from anisotropy.paper.claims import FAILS, HOLDS, UNDECIDED, Claim
 from anisotropy.site.rendering import Unreadable
 
-PRESETS = ("quick", "laptop", "paper")
+PRESETS = ("quick", "laptop", paths.READING, "paper")
 """The project's presets, from small to large; others come after them by name."""
+
+NUMBERED = re.compile(r"\d+_\w+")
+"""Names of notebooks, beside which the folder of the preset `reading` has those of other presets."""
 
 DONE, FAILED, INTERRUPTED, MISSING = "done", "failed", "interrupted", "not run"
 
@@ -128,9 +132,10 @@ def notebooks(base: Path, preset: str) -> list[str]:
         found = {p.stem for p in paths.notebooks().glob("*.ipynb")}
     except FileNotFoundError:
         found = set()  # the package without its repository: only results are there
-    folder = base / preset
+    folder = paths.of_preset(base, preset)
     if folder.is_dir():
-        found |= {p.name for p in folder.iterdir() if p.is_dir() and any(p.iterdir())}
+        having = {p.name for p in folder.iterdir() if p.is_dir() and any(p.iterdir())}
+        found |= {name for name in having if preset != paths.READING or NUMBERED.fullmatch(name)}
     return sorted(name for name in found if is_plain(name))
 
 
@@ -138,14 +143,14 @@ def collect(base: Path, preset: str) -> list[Result]:
     """Results of every notebook under a preset, in the order of their names.
 
     Args:
-        base: folder that holds one folder per preset.
+        base: folder of figures, see `paths.of_preset`.
         preset: name of one.
 
     Raises:
         ValueError: the preset's name is not a plain one.
     """
     paths.plain_name(preset, "preset name")
-    return [read(base / preset / name, name, preset) for name in notebooks(base, preset)]
+    return [read(paths.of_preset(base, preset) / name, name, preset) for name in notebooks(base, preset)]
 
 
 def read(folder: Path, notebook: str, preset: str) -> Result:
@@ -158,6 +163,9 @@ def read(folder: Path, notebook: str, preset: str) -> Result:
         if _is_ours(path, folder):
             result.state, result.executed = state, path
             break
+    if preset == paths.READING and result.executed is None and (folder / "run.json").exists():
+        own = paths.notebooks() / f"{notebook}.ipynb"  # published: the outputs are in the notebook itself
+        result.state, result.executed = DONE, own if own.is_file() else None
     if (folder / "claims.json").exists():
         try:
             result.claims, result.passport = _claims(folder / "claims.json", result.problems)

@@ -80,13 +80,13 @@ def _navigation(root: Path) -> str:
     listed = {"index", "statements", *GUIDES, *PLACES}
     others = [page.stem for page in sorted((root / "docs").glob("*.md")) if page.stem not in listed]
     docs = [f"docs/{name}" for name in (*GUIDES, *PLACES, *others) if (root / "docs" / f"{name}.md").is_file()]
-    presets = [path.parent.relative_to(root).as_posix() for path in sorted((root / "figures").glob("*/README.md"))]
+    results = [*sorted((root / "figures").glob("claims.md")), *sorted((root / "figures").glob("*/README.md"))]
     groups = {
         "Articles": [f"notebooks/{name}" for name in declarations.available()],
         "The paper, judged": ["docs/statements", "docs/paper"],
         "Guides": ["README", "docs/index", *docs[: len(GUIDES)]],
         "Results, and how they are checked": [
-            *(f"{p}/README" for p in presets),
+            *(path.relative_to(root).with_suffix("").as_posix() for path in results),
             *docs[len(GUIDES) :],
             "figures/README",
         ],

@@ -193,8 +193,8 @@ def _drawn(notebook: str) -> tuple[figure_index.Figure, ...]:
 
 def _picture(figure: figure_index.Figure) -> list[str]:
     """The committed picture of the largest preset that has one."""
-    for preset in ("paper", "laptop"):
-        path = Path("figures", preset, figure.notebook, f"{figure.name}.png")
+    for preset in ("paper", paths.READING, "laptop"):
+        path = paths.of_preset(Path("figures"), preset) / figure.notebook / f"{figure.name}.png"
         if (paths.root() / path).is_file():
             alt = f"{figure.name} of {figure.notebook}, preset {preset}: {figure.section}"
             return [f"```{{image}} /{path.as_posix()}", f":alt: {alt}", "```", f"*Preset {preset}.*", ""]
