@@ -105,3 +105,16 @@ def markov(levels: np.ndarray, exact: np.ndarray, measured: Mapping[str, np.ndar
     ax.set(xlabel=r"$\eta\, /\, E[s^2]$", ylabel=r"$P(s^2 \geq \eta)$", ylim=(3e-4, 1.3))
     ax.legend()
     return figure
+
+
+def energies(maps: Mapping[str, np.ndarray]) -> Figure:
+    """Energies (H, W) over spatial frequencies side by side, frequency 0 in the centre, each on a scale of its own."""
+    figure, axes = plt.subplots(1, len(maps), figsize=(2.9 * len(maps), 2.8), squeeze=False)
+    for ax, (title, picture) in zip(axes[0], maps.items(), strict=True):
+        low = -(len(picture) // 2) - 0.5
+        extent = (low, low + len(picture), low + len(picture), low)
+        figure.colorbar(ax.imshow(picture, extent=extent, cmap="magma"), ax=ax, shrink=0.75)
+        ax.set(title=title, xticks=(-16, 0, 15), yticks=(-16, 0, 15))
+        ax.grid(False)
+    axes[0, 0].set_ylabel("energy over its mean")
+    return figure
