@@ -354,7 +354,7 @@ def test_a_page_that_cannot_be_written_leaves_the_earlier_one(monkeypatch, capsy
     assert re.search(r"error: could not write .*index\.html: No space left on device; what was there before is", said)
     monkeypatch.setattr(os, "replace", real)
     assert written.read_bytes() == before
-    assert sorted(p.name for p in written.parent.iterdir() if p.is_file()) == [report.CLAIMS, "index.html"]
+    assert sorted(p.name for p in written.parent.iterdir() if p.is_file()) == ["README.md", "index.html"]
 
 
 def test_a_run_writes_the_report_at_its_end(tmp_path):
@@ -549,8 +549,8 @@ def test_the_claims_are_on_a_page_of_their_own(preset, least):
     """For who reads the repository where it lies: what is committed is what the committed claims give."""
     base = paths.root() / "figures"
     found = runs.collect(base, preset)
-    page = (base / preset / report.CLAIMS).read_text(encoding="utf-8")
-    assert page == report.claims_page(preset, found)
+    page = (base / preset / "README.md").read_text(encoding="utf-8")
+    assert page == report.claims_page(preset, found, base / preset)
     assert page.count("\n| ") - page.count("| claim |") == sum(len(result.claims) for result in found) > least
 
 

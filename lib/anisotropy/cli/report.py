@@ -7,6 +7,7 @@ they are; of figures, those of the largest.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ class NothingToShow(ValueError):
 
 
 def build(
-    preset: str = "",
+    preset: str | None = None,
     *,
     output: Path | None = None,
     nad_files: Sequence[Path] = (),
@@ -35,7 +36,7 @@ def build(
     """Write the report of a preset, atomically.
 
     Args:
-        preset: whose results come first, the notebooks' own if empty; those of larger presets are shown beside them.
+        preset: whose results come first, the notebooks' own if None; those of larger presets are shown beside them.
         output: folder of figures, see `paths.of_preset`; `figures/local/` of the repository if None. Where it has
             nothing of the preset, what is committed is shown.
         nad_files: NADs of the reader's own networks, for the explorer.
@@ -50,7 +51,7 @@ def build(
         OSError: the disk is full or the folder read-only; an earlier report is still there.
     """
     base = Path(output).absolute() if output else paths.output()
-    preset = preset or smallest()
+    preset = smallest() if preset is None else preset
     paths.plain_name(preset, "preset name")
     shown = _first(base, preset)
     if not shown:
@@ -78,15 +79,16 @@ def published() -> str:
 
 def _write_claims(base: Path, preset: str, found: list[Result]) -> Path:
     path = paths.of_preset(base, preset) / ("claims.md" if preset == paths.READING else "README.md")
-    files.write(path, claims_page(preset, found).encode("utf-8", "replace"))
+    files.write(path, claims_page(preset, found, path.parent).encode("utf-8", "replace"))
     return path
 
 
-def claims_page(preset: str, found: list[Result]) -> str:
+def claims_page(preset: str, found: list[Result], folder: Path) -> str:
     """The claims of a preset as Markdown, for who reads the repository where it lies."""
-    title, up = ("Claims", "..") if preset == paths.READING else (f"Claims, preset `{preset}`", "../..")
-    head = f"# {title}\n\nFigures, their numbers and their passports are in the folders beside this file"
-    return f"{head}; [what the verdicts mean]({up}/docs/reader.md).\n\n{runs.verdicts(found)}"
+    reader = Path(os.path.relpath(paths.root() / "docs" / "reader.md", folder)).as_posix()
+    beside = "Figures, their numbers and their passports are in the folders beside this file"
+    head = f"# Claims, preset `{preset}`\n\n{beside}; [what the verdicts mean]({reader})."
+    return f"{head}\n\n{runs.verdicts(found)}"
 
 
 def _nothing(base: Path, preset: str) -> str:
@@ -127,7 +129,7 @@ def _committed() -> Path | None:
         return None
 
 
-def after(preset: str, output: Path | None) -> str:
+def after(preset: str | None, output: Path | None) -> str:
     """Build the report at the end of a run and say in a line what came of it; results are kept in any case."""
     try:
         written = build(preset, output=output)
@@ -147,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 written, 2 not: nothing to show, or a file at fault."""
     parser = argparse.ArgumentParser(prog="python -m anisotropy report", description="Write the report, one HTML file.")
     add = parser.add_argument
-    add("--preset", default="", metavar="P", help="whose results come first; default: the notebooks' own values")
+    add("--preset", metavar="P", help="whose results come first; default: the notebooks' own values")
     add("--output", type=Path, metavar="DIR", help="folder of results (default figures/local/)")
     add("--nads", nargs="+", action="extend", default=[], type=Path, metavar="FILE",
         help="your own NADs, written by Nads.save, for the explorer")  # fmt: skip

@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from anisotropy.cli import report  # here, because it takes seconds to import and the rest does not need it
 
             published = options["publish"]
-            print(report.published() if published else report.after(preset, written), flush=True)
+            print(report.published() if published else report.after(preset or None, written), flush=True)
     except (PlanError, ParameterError) as error:
         print(f"error: {error}\nnothing was started", file=sys.stderr)
         return 2
