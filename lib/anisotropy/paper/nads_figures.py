@@ -24,13 +24,13 @@ def responses(pictures: Sequence) -> Figure:
 
 def effort(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Overlap of two halves against networks, one curve for each way of estimating (`nad_measures.effort`)."""
-    figure, ax = plt.subplots(figsize=(5.5, 3.2))
+    figure, ax = plt.subplots(figsize=(7.5, 3))
     for (way, curve), colour in zip(curves.items(), ["0.6", SKY, RED], strict=True):
         ax.plot(curve["networks"], curve["overlaps"], "o-", color=colour, label=way, markersize=3)
     ax.set_xscale("log", base=2)
     ax.set(xlabel="random networks", ylabel="overlap of two halves, $k = 10$", ylim=(0, 1))
     ax.set_title("LeNet: accuracy against effort")
-    ax.legend()
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
