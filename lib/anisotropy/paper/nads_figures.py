@@ -114,7 +114,8 @@ def energies(maps: Mapping[str, np.ndarray]) -> Figure:
         low = -(len(picture) // 2) - 0.5
         extent = (low, low + len(picture), low + len(picture), low)
         figure.colorbar(ax.imshow(picture, extent=extent, cmap="magma"), ax=ax, shrink=0.75)
-        ax.set(title=title, xticks=(-16, 0, 15), yticks=(-16, 0, 15))
+        ax.set(title=title, xticks=(-16, 0, 15), yticks=(-16, 0, 15), xlabel="horizontal frequency")
         ax.grid(False)
-    axes[0, 0].set_ylabel("energy over its mean")
+    axes[0, 0].set_ylabel("vertical frequency")
+    figure.suptitle("energy along waves, over its mean")
     return figure
