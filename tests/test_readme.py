@@ -74,7 +74,9 @@ def test_command(command, monkeypatch):
     elif words[:2] == ["git", "clone"]:  # to where the presets look for it; what it fetches is not ours to fetch here
         assert words[2] == "https://github.com/LTS4/neural-anisotropy-directions"
         looked_for = {
-            presets.load(name, "laptop").get("published") for name in declarations.available() if name != "00"
+            presets.load(name, preset).get("published")
+            for name in declarations.available()
+            for preset in presets.names(name)
         }
         assert words[3] in looked_for
     elif words[0] == "rsync":  # the options and the store; there is no other machine here
@@ -220,7 +222,9 @@ def test_the_table_lists_every_notebook_and_its_presets():
     for name, file, cells in rows:
         assert name == file
         costs = dict(zip(head, (cell.strip() for cell in cells.split("|")), strict=True))
-        having = {preset for preset in (presets.QUICK, "laptop", "paper") if costs[preset] not in ("", "-", "–")}
+        having = {
+            preset for preset in ("reading", presets.QUICK, "laptop", "paper") if costs[preset] not in ("", "-", "–")
+        }
         assert having == set(presets.names(name)), name
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from anisotropy._util import provenance
 from anisotropy.cli import audit as command
-from anisotropy.experiments import audit, gallery
+from anisotropy.experiments import audit, gallery, measured
 from anisotropy.results import record
 
 SMALL = {"size": 32, "axis": (0, 2, 4, 16)}
@@ -21,7 +21,7 @@ def row():
     return gallery.line("lenet", networks=3, **SMALL) | {"made.clean": True}
 
 
-def both(row, again=audit.gallery_again):
+def both(row, again=measured.gallery_again):
     return [audit.compute(audit.Draw(row, part, again=again)) for part in (audit.WHOLE, audit.EARLY)]
 
 
@@ -52,7 +52,7 @@ def test_a_draw_reaches_lines_that_are_no_trainings_and_keeps_to_its_time(row):
     assert [(draw.row["seconds"] == 3000.0, draw.part) for draw in draws] == [(False, audit.WHOLE)]
     draws = audit.drawn([row, long], 6000.0, generator=np.random.default_rng(0))
     assert {draw.part for draw in draws} == {audit.WHOLE, audit.EARLY}
-    assert {draw.again for draw in draws} == {audit.gallery_again}
+    assert {draw.again for draw in draws} == {measured.gallery_again}
 
 
 def test_the_command_audits_the_gallery_by_name(row, monkeypatch, tmp_path, capsys):

@@ -9,7 +9,7 @@ from anisotropy._util import paths, provenance
 from anisotropy.experiments import gallery
 from anisotropy.models import architectures
 from anisotropy.nads import definitions, energies
-from anisotropy.results import record
+from anisotropy.results import columns, record
 
 SMALL = {"size": 32, "axis": (0, 2, 4, 7, 16)}
 
@@ -114,8 +114,8 @@ def test_on_another_processor_energies_may_differ_by_rounding_and_not_by_more(ro
         return row | {"energies": changed, "made.on": "another"}
 
     largest = [[v * (1.2 if v == max(e) else 1) for v in e] for e in row["energies"]]
-    assert record.disagreement(row, with_sixth(1.05)) == ""
-    assert "more than 10% apart" in record.disagreement(row, row | {"energies": largest, "made.on": "another"})
+    assert columns.disagreement(row, with_sixth(1.05)) == ""
+    assert "more than 10% apart" in columns.disagreement(row, row | {"energies": largest, "made.on": "another"})
 
 
 def test_the_command_measures_and_says_how_many_networks_it_takes(capsys):

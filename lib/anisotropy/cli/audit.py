@@ -4,16 +4,20 @@ import functools
 from collections.abc import Mapping
 
 from anisotropy.experiments import audit
+from anisotropy.experiments.measured import Again, measure_again
 from anisotropy.paper import discrimination
 
 
-def measured(folder: str) -> Mapping[str, audit.Again]:
+def measured(folder: str) -> Mapping[str, Again]:
     """How lines are measured again for which the authors' repository is needed.
 
     Args:
         folder: a checkout of it; "" where there is none, and then each such line says so.
     """
-    return {"discrimination": functools.partial(discrimination.again, folder)}
+    return {
+        "discrimination": functools.partial(discrimination.again, folder),
+        "measures": functools.partial(measure_again, folder),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

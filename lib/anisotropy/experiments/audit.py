@@ -21,11 +21,12 @@ import torch
 
 from anisotropy import nads
 from anisotropy._util import checks, paths, provenance
-from anisotropy.experiments import gallery, image_sweeps, redundant, units
+from anisotropy.experiments import image_sweeps, measured, redundant, units
+from anisotropy.experiments.measured import Again
 from anisotropy.images import arms, cifar
 from anisotropy.models import architectures
 from anisotropy.nads import naming
-from anisotropy.results import engines, record, resumable, stores
+from anisotropy.results import columns, engines, record, resumable, stores
 from anisotropy.training import loop
 from anisotropy.training.recipes import Recipe
 
@@ -41,12 +42,7 @@ STARTING = 4.0
 
 ELSEWHERE = {"float32": (1e-3, 0.05, 0.3), "float64": (1e-3, 0.05, 0.3), "bfloat16": (0.01, 0.2, 0.5)}
 """Largest relative difference of the losses at steps 1, 10 and 30 on another processor, where rounding leads along
-another path; chosen, not measured. Smaller changes than these, and than `record.ACCURACY`, go unseen there."""
-
-
-Again = Callable[[dict[str, Any], bool], dict[str, Any]]
-"""Measures a line that is no training again, from its identity alone: (line, whether whole) -> line. Raises ValueError,
-with the reason, where it cannot be measured here."""
+another path; chosen, not measured. Smaller changes than these, and than `columns.ACCURACY`, go unseen there."""
 
 
 @dataclass(frozen=True)
@@ -141,22 +137,13 @@ def _arm(identity: dict[str, Any]) -> arms.Arm:
     raise ValueError(f"its condition {kind!r} is not one that is computed again")
 
 
-def gallery_again(row: dict[str, Any], whole: bool) -> dict[str, Any]:
-    """A line of the gallery, measured again: all of its networks, or the first."""
-    return gallery.again(row, networks=None if whole else 1)
-
-
-MEASURED: dict[str, Again] = {"gallery": gallery_again}
-"""How lines that are no trainings are measured again, by file of the record."""
-
-
 def drawn(
     lines: list[dict[str, Any]],
     seconds: float,
     *,
     generator: np.random.Generator,
     images: str = "",
-    measured: Mapping[str, Again] = MEASURED,
+    ways: Mapping[str, Again] = measured.WAYS,
 ) -> list[Draw]:
     """Draw lines until their cost fills the time, from each kind in turn, so that every kind is reached.
 
@@ -165,25 +152,28 @@ def drawn(
         seconds: of processor time.
         generator: source of randomness.
         images: folder of CIFAR-10, passed on.
-        measured: as `MEASURED`, passed on.
+        ways: as `measured.WAYS`, passed on.
 
     Returns:
         Draws without repetition; a line that would take more than what is left, or than a fifth of all, is drawn for
-        its first steps, or its first network where that fits.
+        its first steps, or its first network where that fits; measured numbers are drawn whole or not at all.
     """
     kinds = defaultdict(list)
     for row in lines:
         name = record.experiment(row)
-        kinds[name if name in measured else (name, row["architecture.name"], row["recipe.dtype"])].append(row)
+        kind = (row.get("measure"),) if name in ways else (row["architecture.name"], row["recipe.dtype"])
+        kinds[name, *kind].append(row)
     for group in kinds.values():
         generator.shuffle(group)
     left, draws = seconds, []
     while left > 0 and any(kinds.values()):
         for group in (g for g in kinds.values() if g):
             row = group.pop()
-            again = measured.get(record.experiment(row))
+            again = ways.get(record.experiment(row))
             cost, part = row["seconds"] + STARTING, WHOLE
             if cost > min(left, max(seconds / 5, 60.0)):
+                if "measure" in row:
+                    continue
                 cost, part = (_cost_of_first_network if again else _cost_of_first_steps)(row), EARLY
                 if again and cost > left:
                     continue
@@ -224,16 +214,16 @@ def _compared(draw: Draw, folder: str) -> Finding:
     if draw.part == WHOLE:
         (outcome,) = job.compute([unit])
         again = row | outcome | made
-        if difference := record.disagreement(row, again):
+        if difference := columns.disagreement(row, again):
             return Finding(DIFFERS, difference)
-        if not record.same_arithmetic(row, made) and (difference := _far(row, again["early"])):
+        if not columns.same_arithmetic(row, made) and (difference := _far(row, again["early"])):
             return Finding(DIFFERS, difference)
         shown = f"test accuracy {row['test_accuracy']:.4f} recorded, {again['test_accuracy']:.4f} computed"
         return Finding(AGREES, f"{shown}, {_tolerance(row, made)}")
     with resumable.one_thread("cpu"):
         early = job.first_steps(unit)
-    exact = record.same_arithmetic(row, made)
-    difference = record.disagreement({"early": row["early"]}, {"early": early}) if exact else _far(row, early)
+    exact = columns.same_arithmetic(row, made)
+    difference = columns.disagreement({"early": row["early"]}, {"early": early}) if exact else _far(row, early)
     if difference:
         return Finding(DIFFERS, difference)
     return Finding(AGREES, f"losses {_losses(row['early'])} recorded, {_losses(early)} computed")
@@ -247,11 +237,11 @@ def _measured_again(draw: Draw, again: Again) -> Finding:
     except (ValueError, FileNotFoundError) as error:
         return Finding(IMPOSSIBLE, str(error))
     old = row | {"energies": row["energies"][: len(new["energies"])]} if "energies" in row else row
-    if difference := record.disagreement(old, new):
+    if difference := columns.disagreement(old, new):
         return Finding(DIFFERS, difference)
-    count = f"{len(new['energies'])} of {row['networks']} networks" if "energies" in row else f"area {new['area']:.4f}"
-    same = record.same_arithmetic(row, new)
-    return Finding(AGREES, f"{count}, {'equal to rounding' if same else 'another processor or version, within bounds'}")
+    same = columns.same_arithmetic(row, new)
+    how = "equal to rounding" if same else "another processor or version, within bounds"
+    return Finding(AGREES, f"{measured.amount(row, new)}, {how}")
 
 
 def _far(row: dict[str, Any], early: list[float | None]) -> str:
@@ -262,8 +252,8 @@ def _far(row: dict[str, Any], early: list[float | None]) -> str:
 
 
 def _tolerance(row: dict[str, Any], made: dict[str, Any]) -> str:
-    same = record.same_arithmetic(row, made)
-    return "equal to rounding" if same else f"from another processor or version, within {record.ACCURACY}"
+    same = columns.same_arithmetic(row, made)
+    return "equal to rounding" if same else f"from another processor or version, within {columns.ACCURACY}"
 
 
 def _losses(early: list[float | None]) -> str:
@@ -276,6 +266,8 @@ def label(row: dict[str, Any]) -> str:
         names = ("architecture.name", "network", "response.name", "predictor.name")
         what = ", ".join(str(row[name]) for name in names if name in row)
         return f"{kind}, {what}, {row['networks']} networks, seed {row['seed']}"
+    if kind == "measures":
+        return measured.label(row)
     width = row.get("architecture.width", 1.0)
     what = row["architecture.name"] + ("" if width == 1 else f" x {width}")
     if "images.name" in row:
@@ -318,8 +310,8 @@ def main(arguments: list[str] | None = None, more: Callable[[str], Mapping[str, 
     chosen = parser.parse_args(arguments)
     if not chosen.minutes > 0 or chosen.workers < 1:
         parser.error(f"expected --minutes and --workers above 0, got {chosen.minutes} and {chosen.workers}")
-    measured = MEASURED | more(chosen.published)
-    there = [name for name in record.experiments() if name in (*record.TRAININGS, *measured)]
+    ways = measured.WAYS | more(chosen.published)
+    there = [name for name in record.experiments() if name in (*record.TRAININGS, *ways)]
     read = {name: record.read(record.folder() / f"{name}.jsonl") for name in there}
     problems = [problem for found in read.values() for problem in found.problems]
     lines = [row for found in read.values() for row in found.rows.values()]
@@ -331,10 +323,10 @@ def main(arguments: list[str] | None = None, more: Callable[[str], Mapping[str, 
     seed = chosen.seed if chosen.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
     checks.whole(seed, "--seed", 0)
     if chosen.row:
-        draws = [Draw(row, WHOLE, images, measured.get(record.experiment(row))) for row in lines]
+        draws = [Draw(row, WHOLE, images, ways.get(record.experiment(row))) for row in lines]
     else:
         seconds = 60 * chosen.minutes * chosen.workers
-        draws = drawn(lines, seconds, generator=np.random.default_rng(seed), images=images, measured=measured)
+        draws = drawn(lines, seconds, generator=np.random.default_rng(seed), images=images, ways=ways)
         print(f"{len(draws)} of {len(lines)} lines drawn with --seed {seed}")
     torch.set_num_threads(1)
     wrong = run(draws, chosen.workers)

@@ -19,27 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from anisotropy._util import files, paths
-from anisotropy.results import stores
-
-OUTCOME = (
-    "test_accuracy", "train_accuracy", "test_loss", "train_loss", "probe_accuracy", "steps_to_threshold", "diverged",
-    "history", "early", "seconds", "area", "low", "high", "least", "most", "right", "energies",
-)  # fmt: skip
-"""Columns that are results; what is neither one of these nor `key` nor under `made.` is identity."""
+from anisotropy.results import columns, stores
 
 TRAININGS = ("directions", "images", "redundant")
 """Files whose lines are trainings of one network."""
 
-ACCURACY = 0.1
-"""Largest difference of two accuracies of one identity from different processors: rounding takes another path through
-a training, and cells that a network half learns differed by up to 7 points between seeds."""
-
-ENERGY = 0.1, 0.01
-"""Largest difference of two energies from different processors: a share of the larger one, and a share of the mean of
-the line, below which bfloat16 rounds an answer away."""
-
-ROUNDING = 1e-6
-"""Largest relative difference on one processor with the same versions, where every step is the same."""
+FROM_STORE = (*TRAININGS, "measures")
+"""Files whose lines come out of a store of results."""
 
 
 @dataclass
@@ -74,6 +60,8 @@ def experiments() -> list[str]:
 
 def experiment(row: dict[str, Any]) -> str:
     """The file that a line belongs to."""
+    if "measure" in row:
+        return "measures"
     if "energies" in row or "area" in row:
         return "gallery" if "energies" in row else "discrimination"
     return "images" if "images.name" in row else "redundant" if "ratio" in row else "directions"
@@ -92,12 +80,14 @@ def line(fields: dict[str, Any], result: dict[str, Any], made: dict[str, Any]) -
 
 def fields_of(row: dict[str, Any]) -> dict[str, Any]:
     """Identity of a line, as `line` was given it."""
-    return _nested({k: v for k, v in row.items() if k != "key" and k not in OUTCOME and not k.startswith("made.")})
+    return _nested(
+        {k: v for k, v in row.items() if k != "key" and not k.startswith("made.") and not columns.is_outcome(k)}
+    )
 
 
 def result_of(row: dict[str, Any]) -> dict[str, Any]:
     """Outcome of a line, as `line` was given it."""
-    return {k: v for k, v in row.items() if k in OUTCOME}
+    return {k: v for k, v in row.items() if columns.is_outcome(k)}
 
 
 def read(path: Path) -> Read:
@@ -127,7 +117,7 @@ def read(path: Path) -> Read:
         first = found.rows.get(row["key"])
         if first is None:
             found.rows[row["key"]] = row
-        elif difference := disagreement(first, row):
+        elif difference := columns.disagreement(first, row):
             found.problems.append(
                 f"{path.name}, line {number}: contradicts an earlier line of its identity: {difference}"
             )
@@ -138,6 +128,11 @@ def read(path: Path) -> Read:
 
 
 def _check_range(row: dict[str, Any]) -> None:
+    if "measure" in row:
+        found = [name for name in row if name.startswith(columns.FOUND)]
+        if not found or not all(math.isfinite(v) for name in ("bound", *found) for v in columns.numbers(row[name])):
+            raise ValueError("expected measured numbers, all of them finite, and their bound")
+        return
     if "energies" in row:
         if not row["energies"] or not all(0 <= value < math.inf for network in row["energies"] for value in network):
             raise ValueError("expected energies of at least one network, none of them negative")
@@ -161,50 +156,9 @@ def _read_once(path: Path, changed: int) -> Read:
     return read(path)
 
 
-def same_arithmetic(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two lines were made where every step rounds alike: same processor, instructions, torch and NumPy."""
-    names = ("made.on", "made.arithmetic", "made.device", "made.torch", "made.numpy")
-    return all(one.get(name) == other.get(name) for name in names)
-
-
 def made_columns(made: dict[str, Any]) -> dict[str, Any]:
     """What made a result, see `provenance.made`, as columns of a line."""
     return _flat({"made": made})
-
-
-def disagreement(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """In which column two lines of one identity differ by more than they may, in words; "" where they agree.
-
-    On the same processor with the same versions every number must be the same to rounding. Elsewhere accuracies
-    and areas may differ by `ACCURACY`, energies by `ENERGY`.
-    """
-    if not same_arithmetic(one, other):
-        for name in ("test_accuracy", "train_accuracy", "area"):
-            a, b = one.get(name), other.get(name)
-            if a is not None and b is not None and not abs(a - b) <= ACCURACY:
-                return f"{name} {a} and {b}, more than {ACCURACY} apart"
-        return _far(one.get("energies"), other.get("energies"))
-    for name in (n for n in OUTCOME if n != "seconds"):
-        a, b = (row.get(name) for row in (one, other))
-        if name == "energies" and a and b and [len(x) for x in a] == [len(x) for x in b]:
-            a, b = ([value for network in values for value in network] for values in (a, b))
-        pairs = zip(a, b, strict=True) if isinstance(a, list) and isinstance(b, list) and len(a) == len(b) else [(a, b)]
-        for x, y in pairs:
-            numbers = all(isinstance(v, (int, float)) for v in (x, y))
-            if not (math.isclose(x, y, rel_tol=ROUNDING) if numbers else x == y):
-                what = f"{x} and {y} among its {name}" if name == "energies" else f"{name} {a} and {b}"
-                return f"{what} on the same processor with the same versions"
-    return ""
-
-
-def _far(one: list[list[float]] | None, other: list[list[float]] | None) -> str:
-    """In words, which energies (N, K) of two lines from different processors are further apart than `ENERGY` lets."""
-    for ours, theirs in zip(one or [], other or [], strict=True):
-        floor = ENERGY[1] * sum(ours) / len(ours)
-        for place, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            if not abs(a - b) <= ENERGY[0] * max(a, b) + floor:
-                return f"energy {place}, {a} and {b}, more than {ENERGY[0]:.0%} apart"
-    return ""
 
 
 def add(experiment: str, new: Iterable[dict[str, Any]]) -> int:
@@ -221,7 +175,7 @@ def add(experiment: str, new: Iterable[dict[str, Any]]) -> int:
         raise ValueError("the record has lines that cannot be read; mend them first:\n" + "\n".join(there.problems))
     added: dict[str, dict] = {}
     for row in new:
-        what = f"the result {row['key']} of {row.get('architecture.name')}"
+        what = f"the result {row['key']} of {row.get('architecture.name') or row.get('measure')}"
         if row.get("made.clean") is not True:
             raise ValueError(
                 f"{what} was not made by committed code (commit {row.get('made.commit')}): commit it, or run it from a "
@@ -230,7 +184,7 @@ def add(experiment: str, new: Iterable[dict[str, Any]]) -> int:
         known = there.rows.get(row["key"]) or added.get(row["key"])
         if known is None:
             added[row["key"]] = row
-        elif difference := disagreement(known, row):
+        elif difference := columns.disagreement(known, row):
             raise ValueError(f"{what} contradicts the record: {difference}; find out which is wrong, and withdraw it")
     if added:
         old = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -300,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif not chosen.check:
             lines = from_store(stores.Store(paths.resolve(chosen.store)))
             skipped = [row for row in lines if row["made.clean"] is not True]
-            for name in TRAININGS:
+            for name in FROM_STORE:
                 new = [row for row in lines if experiment(row) == name and row["made.clean"] is True]
                 print(f"{name}: {add(name, new)} lines added")
             if skipped:
