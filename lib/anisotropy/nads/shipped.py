@@ -41,6 +41,20 @@ def measure(name: str, *, states: str | Path | None = None, workers: int = 1, **
     return estimation.estimate(architectures.factory(name), workers=workers, state=state, **arguments)
 
 
+def or_measured(name: str, *, width: float = 1.0, stand_in: bool = False, **options: Any) -> result.Nads:
+    """NADs of a network: those that come with the package where they are its own, others are measured here.
+
+    Args:
+        name: as `architectures.factory` takes it: of the paper, or yours.
+        width: share of its channels; the package has those of full networks.
+        stand_in: take the NADs of the full network for those of a narrow one.
+        **options: arguments of `nads.estimate`, for what is measured.
+    """
+    if name in loading.available() and (width == 1.0 or stand_in):
+        return loading.load(name)
+    return estimation.estimate(architectures.factory(name, width=width), **options)
+
+
 def main() -> None:
     """Measure, print what was found, and write the files that the package ships."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
