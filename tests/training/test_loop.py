@@ -9,7 +9,7 @@ from anisotropy.directions import separable
 from anisotropy.models import architectures
 from anisotropy.training import Recipe, evaluate, stacked, train
 from anisotropy.training.checkpoints import Checkpoint
-from anisotropy.training.loop import LossWatch
+from anisotropy.training.loop import LossWatch, _layout
 from torch import nn
 from torch.nn import functional
 
@@ -364,3 +364,9 @@ def test_networks_that_vmap_refuses_are_trained_one_by_one(kind, monkeypatch):
     alone = trained("single")
     monkeypatch.setattr(stacked, "_pays", lambda device: True)  # as on a GPU
     assert [o.history for o in trained("auto")] == [o.history for o in alone]
+
+
+@pytest.mark.parametrize(("width", "layout"), [(1 / 16, torch.contiguous_format), (1 / 8, torch.channels_last)])
+def test_narrow_strided_convolutions_keep_the_layout_whose_gradients_are_sound(width, layout):
+    network = architectures.factory("resnet18", num_outputs=2, width=width)()
+    assert _layout(network) is layout
