@@ -47,7 +47,7 @@ site: $(READY)  ## site/index.html: verdicts, explorer, articles, guides, API an
 
 test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=900 --nbval-kernel-startup-timeout=120 notebooks
+	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=1800 --timeout=1800 --nbval-kernel-startup-timeout=120 notebooks
 
 campaign: $(READY)  ## rows of the record in the background, from a clean copy of the commit: HOURS=2 CIFAR=folder ONLY=fig2
 	nice -n 19 $(BIN)/python -m anisotropy campaign --hours $(HOURS) --cifar $(CIFAR) $(if $(ONLY),--only $(ONLY))
