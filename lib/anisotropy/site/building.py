@@ -49,7 +49,7 @@ def build(output: Path | None = None, *, strict: bool = True) -> Path:
 
 def _numbers(figures: Path, target: Path) -> None:
     """Lay the numbers behind the committed figures where the pages of results link to them."""
-    for passport in figures.glob(f"*/*/*{PASSPORT}"):
+    for passport in (*figures.glob(f"*/*{PASSPORT}"), *figures.glob(f"*/*/*{PASSPORT}")):
         for suffix in ("json", "csv"):
             path = passport.with_name(passport.name.removesuffix(PASSPORT) + f".{suffix}")
             if path.is_file():
