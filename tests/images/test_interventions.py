@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 from anisotropy import directions, nads
+from anisotropy.directions import bases
 from anisotropy.images import class_energy, interventions
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.rand(60, 3, 8, 8, dtype=torch.float64, generator=GENERATOR)
 LABELS = torch.arange(60) % 10
-BASIS = interventions.random_rotation(64, generator=GENERATOR).view(64, 1, 8, 8)
+BASIS = bases.random_rotation(64, generator=GENERATOR).view(64, 1, 8, 8)
 
 
 def coefficients(images, basis=BASIS):
@@ -35,7 +36,7 @@ def test_no_two_classes_share_a_carrier(classes, channels):
 @pytest.mark.parametrize(("classes", "channels"), [(10, 3), (7, 2), (2, 1)])
 def test_a_basis_of_colour_pictures_has_two_classes_in_each_direction(classes, channels):
     size = channels * 64
-    basis = interventions.random_rotation(size, generator=GENERATOR).view(size, channels, 8, 8)
+    basis = bases.random_rotation(size, generator=GENERATOR).view(size, channels, 8, 8)
     pictures = interventions.carriers(basis, 4, classes=classes, channels=channels)
     for t in range(classes):
         assert torch.equal(pictures[t], (1 if t % 2 else -1) * basis[4 + t // 2])
@@ -151,7 +152,7 @@ def test_signs_keep_what_lies_along_each_direction_and_with_it_the_alignment():
 
 @pytest.mark.parametrize("change", ["flip", "rotate", "flip all channels"])
 def test_norms_and_angles_are_kept(change):
-    whole = interventions.random_rotation(192, generator=torch.Generator().manual_seed(2))
+    whole = bases.random_rotation(192, generator=torch.Generator().manual_seed(2))
     changed = {
         "flip": lambda: interventions.flip(IMAGES, BASIS),
         "rotate": lambda: interventions.rotate(IMAGES, BASIS.flatten(1)),
@@ -162,14 +163,14 @@ def test_norms_and_angles_are_kept(change):
 
 
 def test_rotate_is_the_matrix_product():
-    rotation = interventions.random_rotation(64, generator=torch.Generator().manual_seed(3))
+    rotation = bases.random_rotation(64, generator=torch.Generator().manual_seed(3))
     expected = torch.einsum("ij,ncj->nci", rotation, IMAGES.flatten(2)).view_as(IMAGES)
     assert torch.allclose(interventions.rotate(IMAGES, rotation), expected)
 
 
 def test_random_rotations_are_orthogonal_and_uniform():
     generator = torch.Generator().manual_seed(4)
-    draws = torch.stack([interventions.random_rotation(3, generator=generator) for _ in range(4000)])
+    draws = torch.stack([bases.random_rotation(3, generator=generator) for _ in range(4000)])
     assert torch.allclose(draws @ draws.mT, torch.eye(3, dtype=torch.float64).expand(4000, 3, 3), atol=1e-12)
     assert draws.mean(0).abs().max() < 0.05  # Haar: every entry has mean 0 and variance 1 / size
     assert (draws.square().mean(0) - 1 / 3).abs().max() < 0.03

@@ -18,6 +18,7 @@ from anisotropy.models import architectures
 from anisotropy.nads import Gradient, Mixed, Secant, Until, compare, covariances
 from anisotropy.nads.covariances import DenseCovariance, LowRankCovariance
 from anisotropy.nads.result import Nads, read_tensors, write_tensors
+from anisotropy.nads.symmetry import spatial
 from safetensors.torch import save
 from torch import nn
 
@@ -778,3 +779,25 @@ def test_a_killed_estimate_leaves_no_workers_behind(tmp_path):
     finally:
         for left in of_session(process.pid):
             os.kill(left, signal.SIGKILL)
+
+
+def symmetric_covariance(noise=0.0):
+    """A covariance of 6 x 6 pixels with the symmetries of the square, up to noise of this relative size."""
+    draws = torch.randn(40, 36, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    mean = draws.T @ draws + noise * 40 * torch.randn(36, 36, generator=torch.Generator().manual_seed(4)).double()
+    return spatial.average((mean + mean.T) / 2, (1, 6, 6), spatial.SQUARE)
+
+
+def test_equal_eigenvalues_have_the_same_directions_whatever_the_rounding():
+    """Symmetries of the square make pairs of equal eigenvalues, which plain `eigh` turns freely by rounding."""
+    exact, other = symmetric_covariance(), symmetric_covariance(noise=1e-13)
+    values, rows = covariances._decomposed(exact, (1, 6, 6), spatial.SQUARE)
+    torch.testing.assert_close(rows @ exact @ rows.T, values.diag(), rtol=0, atol=1e-10)
+    torch.testing.assert_close(rows @ rows.T, torch.eye(36).double(), rtol=0, atol=1e-12)
+    assert bool((values.diff() <= 0).all())
+    pairs = ((values[:-1] - values[1:]) < 1e-9 * values[:-1]).sum()
+    assert pairs == 9  # 36 = 18 of one dimension and 9 pairs, by the characters of the group
+    again = covariances._decomposed(other, (1, 6, 6), spatial.SQUARE)[1]
+    assert float((rows - again).abs().max()) < 1e-8
+    plain = [torch.linalg.eigh(each)[1] for each in (exact, other)]
+    assert float((plain[0].abs() - plain[1].abs()).abs().max()) > 1e-2  # what it is for

@@ -71,6 +71,8 @@ def test_arms_have_the_labels_that_figures_ask_for():
     assert [arm.label for arm in poisoning.along(rows, WHERE, 0.05)] == ARMS
     others = poisoning.elsewhere({"gradient": rows, "Fourier": rows, "random": rows}, WHERE, 0.05)
     assert [arm.label for arm in others] == ["gradient 0", "gradient 30", "Fourier 0", "Fourier 30", "random 0"]
+    parts = [arm.label for arm in poisoning.apart(rows, WHERE, 0.05)]
+    assert parts == [f"{name} {i}" for name in ("added", "written", "untold") for i in WHERE.along]
     more = [arm.label for arm in poisoning.further(rows, WHERE, 0.05)]
     assert more[:3] == ["alone 0", "alone 30", "epsilon 0.0125, NAD 0"]
     assert more[-1] == "epsilon 0.2, NAD 300"
@@ -83,15 +85,6 @@ def test_costs_are_differences_from_the_clean_network():
     assert found.scrambled == pytest.approx([0.45] * 3)  # 0.05 of it is the missing content
     assert found.late == pytest.approx([0.01] * 3)
     assert found.order == pytest.approx([1.0] * 3)
-
-
-def test_pictures_that_carry_nothing_else_are_separable_and_noise_is_not():
-    generator = torch.Generator().manual_seed(0)
-    rows, labels = torch.eye(64).view(-1, 1, 8, 8), torch.arange(200) % 10
-    black = torch.zeros(200, 3, 8, 8)
-    noise = black + torch.randn(black.shape, generator=generator)
-    assert poisoning.separable(black, labels, rows, [0, 7], 0.05) == [0, 7]
-    assert poisoning.separable(noise, labels, rows, [0, 7], 0.05) == []
 
 
 @pytest.fixture
@@ -169,6 +162,16 @@ def test_fig_7_shows_accuracy_and_what_follows_the_carrier():
     numbers = poison_figures.numbers({"lenet": FOUND})
     assert numbers["arm"] == ARMS
     assert numbers["lenet_train_accuracy"].shape == (5, 3)
+
+
+def test_what_is_taken_apart_stands_beside_what_was_released():
+    arms = [f"{name} {i}" for name in ("added", "written", "untold") for i in WHERE.along]
+    parts = table(arms, [0.7] * 3 + [0.2] * 3 + [0.1] * 3, seeds=1).test_accuracy
+    (ax,) = poison_figures.apart(FOUND.test_accuracy, parts, WHERE, "LeNet").axes
+    heights = lines(ax)
+    assert heights["nothing erased, carrier added, 1 seed"] == pytest.approx([70] * 3)
+    assert heights["all six erased, a random class's carrier written, 1 seed"] == pytest.approx([10] * 3)
+    assert heights["released: own coefficient replaced, 3 seeds"] == pytest.approx([20.01, 40.01, 69.01])
 
 
 def test_controls_of_one_seed_are_called_so():

@@ -8,15 +8,16 @@ from anisotropy.experiments.measured import Again, measure_again
 from anisotropy.paper import discrimination
 
 
-def measured(folder: str) -> Mapping[str, Again]:
-    """How lines are measured again for which the authors' repository is needed.
+def measured(folder: str, images: str) -> Mapping[str, Again]:
+    """How lines are measured again for which the authors' repository or CIFAR-10 is needed.
 
     Args:
         folder: a checkout of it; "" where there is none, and then each such line says so.
+        images: folder of CIFAR-10, likewise.
     """
     return {
         "discrimination": functools.partial(discrimination.again, folder),
-        "measures": functools.partial(measure_again, folder),
+        "measures": functools.partial(measure_again, folder, images),
     }
 
 

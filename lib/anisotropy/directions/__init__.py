@@ -4,6 +4,6 @@
 those of graphs and sequences; `separable` draws samples of D(v). May import `_util`.
 """
 
-from anisotropy.directions.bases import FourierBasis, Waves, complete, fourier, random
+from anisotropy.directions.bases import FourierBasis, RandomBasis, Waves, complete, fourier, random
 
-__all__ = ["FourierBasis", "Waves", "complete", "fourier", "random"]
+__all__ = ["FourierBasis", "RandomBasis", "Waves", "complete", "fourier", "random"]

@@ -5,6 +5,7 @@ A direction is a unit vector of R^D, D = C*H*W. Directions are rows.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -290,3 +291,32 @@ def complete(rows: torch.Tensor, *, tolerance: float = 1e-3) -> torch.Tensor:
     # the first K columns of the complete QR factor span the given rows, the others their orthogonal complement
     complement = torch.linalg.qr(exact.T, mode="complete").Q[:, count:].T
     return torch.cat([rows, complement.to(rows.dtype)])
+
+
+def random_rotation(size: int, *, generator: torch.Generator) -> torch.Tensor:
+    """Draw an orthogonal matrix (size, size), float64, uniformly (Haar): QR of a Gaussian matrix, signs made unique."""
+    q, r = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64, generator=generator))
+    return q * r.diagonal().sign()
+
+
+@dataclass(frozen=True)
+class RandomBasis:
+    """Orthonormal grey pictures drawn at random, to compare NADs with; to be given wherever a basis is.
+
+    Attributes:
+        height: of the pictures.
+        width: of the pictures.
+        seed: of the draw.
+    """
+
+    height: int
+    width: int
+    seed: int = 0
+
+    @cached_property
+    def directions(self) -> torch.Tensor:
+        """(H W, 1, H, W) float32."""
+        generator = torch.Generator().manual_seed(checks.seed(self.seed))
+        size = checks.whole(self.height, "height") * checks.whole(self.width, "width")
+        rows = random_rotation(size, generator=generator)
+        return rows.view(-1, 1, self.height, self.width).float()

@@ -7,6 +7,7 @@ KEY` computes one line whole, whatever it costs.
 """
 
 import argparse
+import json
 import math
 import os
 import sys
@@ -19,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from anisotropy import nads
 from anisotropy._util import checks, paths, provenance
 from anisotropy.experiments import image_sweeps, measured, redundant, units
 from anisotropy.experiments.measured import Again
@@ -119,22 +119,24 @@ def _source(spec: dict[str, Any], images: str) -> cifar.Source:
 
 
 def _arm(identity: dict[str, Any]) -> arms.Arm:
-    """Return the arm of an identity; of its basis only a name is recorded, so that the package must carry it."""
-    kind, named = identity["kind"], identity.get("basis", {})
+    """Return the arm of an identity; a basis of which only a hash is recorded cannot be made again."""
+    kind = identity["kind"]
     if kind == "clean":
         return arms.clean()
-    if "nads" not in named:
-        raise ValueError(f"the basis of its condition {kind!r} is not among the NADs that the package carries")
-    basis = nads.load(named["nads"]).directions
-    if kind == "flipped":
-        return arms.flipped(basis)
-    if kind == "signed":
-        return arms.signed(basis, seed=identity["seed"])
-    if kind in ("poisoned", "scrambled"):
-        make = {"poisoned": arms.poisoned, "scrambled": arms.scrambled}[kind]
-        erase = identity.get("erase", "own")
-        return make(basis, identity["index"], identity["epsilon"], label=kind, erase=erase)
-    raise ValueError(f"its condition {kind!r} is not one that is computed again")
+    if kind == "rotated":
+        return arms.rotated(identity["size"], seed=identity["seed"])
+    plain = {"flipped": arms.flipped, "flipped pixels": arms.flipped_pixels}
+    drawn = {"signed": arms.signed, "permuted": arms.permuted}
+    carried = {"poisoned": arms.poisoned, "scrambled": arms.scrambled, "carriers alone": arms.carriers_alone}
+    if kind not in plain | drawn | carried:
+        raise ValueError(f"its condition {kind!r} is not one that is computed again")
+    basis = naming.basis_from(json.dumps(identity["basis"]))
+    if kind in plain:
+        return plain[kind](basis)
+    if kind in drawn:
+        return drawn[kind](basis, seed=identity["seed"])
+    numbers = {name: identity[name] for name in ("classes", "erase") if name in identity}
+    return carried[kind](basis, identity["index"], identity["epsilon"], label=kind, **numbers)
 
 
 def drawn(
@@ -297,7 +299,9 @@ def run(draws: list[Draw], workers: int) -> int:
     return wrong
 
 
-def main(arguments: list[str] | None = None, more: Callable[[str], Mapping[str, Again]] = lambda folder: {}) -> int:
+def main(
+    arguments: list[str] | None = None, more: Callable[[str, str], Mapping[str, Again]] = lambda published, images: {}
+) -> int:
     """Draw lines of the record, compute them again, and say whether the record stands."""
     parser = argparse.ArgumentParser(prog="python -m anisotropy audit", description=main.__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="of the clock, about (default 5)")
@@ -310,7 +314,8 @@ def main(arguments: list[str] | None = None, more: Callable[[str], Mapping[str, 
     chosen = parser.parse_args(arguments)
     if not chosen.minutes > 0 or chosen.workers < 1:
         parser.error(f"expected --minutes and --workers above 0, got {chosen.minutes} and {chosen.workers}")
-    ways = measured.WAYS | more(chosen.published)
+    images = str(paths.resolve(chosen.cifar)) if paths.resolve(chosen.cifar).is_dir() else ""
+    ways = measured.WAYS | more(chosen.published, images)
     there = [name for name in record.experiments() if name in (*record.TRAININGS, *ways)]
     read = {name: record.read(record.folder() / f"{name}.jsonl") for name in there}
     problems = [problem for found in read.values() for problem in found.problems]
@@ -319,7 +324,6 @@ def main(arguments: list[str] | None = None, more: Callable[[str], Mapping[str, 
     if not lines:
         print("no line of the record answers to this", file=sys.stderr)
         return 1
-    images = str(paths.resolve(chosen.cifar)) if paths.resolve(chosen.cifar).is_dir() else ""
     seed = chosen.seed if chosen.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
     checks.whole(seed, "--seed", 0)
     if chosen.row:

@@ -145,7 +145,7 @@ def run(
     Raises:
         TypeError: if the factory is none.
         ValueError: if an argument is out of range, or the images are not intact.
-        FileNotFoundError: if the images are not there.
+        FileNotFoundError: if the images are not there, and not all results are.
         OSError: if the store cannot be written; what is stored by then is used by the next call.
         SweepFailed: after everything else is done, if units failed; it carries the dataset.
 
@@ -167,17 +167,17 @@ def run(
     if not labels or len(set(labels)) != len(labels):
         raise ValueError(f"expected at least one arm, and none twice, got arms {labels}")
     place, device = checks.folder(store, "store"), sweeps.device_of(device, engine)
-    images, classes = source.load("train")
-    sweeps.suits(checks.factory(factory), tuple(images.shape[1:]), int(classes.max()) + 1)
-    architecture = identity.architecture(factory, name, tuple(images.shape[1:]))
+    shape, classes = source.form
+    sweeps.suits(checks.factory(factory), shape, classes)
+    architecture = identity.architecture(factory, name, shape)
     job = Job(factory, architecture, source, recipe, place, device)
     units = [(arm, seed) for seed in seeds for arm in arms]
-    found, failed = resumable.complete(job, units, engine=engine, progress=progress)
-    shape = (len(seeds), len(labels))
+    found, failed = resumable.complete(job, units, engine=engine, progress=progress, first=lambda: source.load("train"))
+    table = (len(seeds), len(labels))
     columns = {}
     for result in RESULTS:
         values = [found[i][result] if i in found else None for i in range(len(units))]
-        columns[result] = (("seed", "arm"), np.array(values, dtype=float).reshape(shape))
+        columns[result] = (("seed", "arm"), np.array(values, dtype=float).reshape(table))
     dataset = xr.Dataset(
         columns, coords={"arm": labels, "seed": seeds, "architecture": job.name, "images": source.name}
     ).transpose("arm", "seed")

@@ -4,14 +4,14 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from anisotropy.experiments import gallery, nad_measures
+from anisotropy.experiments import gallery, image_measures, nad_measures
 from anisotropy.results import columns, measures
 
 Again = Callable[[dict[str, Any], bool], dict[str, Any]]
 """Measures a line that is no training again, from its identity alone: (line, whether whole) -> line. Raises ValueError,
 with the reason, where it cannot be measured here."""
 
-MEASURES = measures.of(nad_measures)
+MEASURES = measures.of(nad_measures, image_measures)
 """Our measures by name. A module that defines some is added here, so that the audit reaches their lines."""
 
 
@@ -20,11 +20,12 @@ def gallery_again(row: dict[str, Any], whole: bool) -> dict[str, Any]:
     return gallery.again(row, networks=None if whole else 1)
 
 
-def measure_again(folder: str, row: dict[str, Any], whole: bool) -> dict[str, Any]:
+def measure_again(folder: str, root: str, row: dict[str, Any], whole: bool) -> dict[str, Any]:
     """A line of `measures.jsonl`, computed again; there is no part of it that could be computed alone.
 
     Args:
         folder: checkout of the authors' repository; "" where there is none.
+        root: folder of CIFAR-10; "" where there is none.
         row: the line.
         whole: says nothing here.
 
@@ -33,10 +34,10 @@ def measure_again(folder: str, row: dict[str, Any], whole: bool) -> dict[str, An
     """
     if row["measure"] not in MEASURES:
         raise ValueError(f"{row['measure']} is no measure of ours: expected one of {', '.join(sorted(MEASURES))}")
-    return MEASURES[row["measure"]].again(row, folder=folder)
+    return MEASURES[row["measure"]].again(row, folder=folder, root=root)
 
 
-WAYS: Mapping[str, Again] = {"gallery": gallery_again, "measures": functools.partial(measure_again, "")}
+WAYS: Mapping[str, Again] = {"gallery": gallery_again, "measures": functools.partial(measure_again, "", "")}
 """How lines are measured again, by file of the record."""
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import torch
 
 from anisotropy._util import checks
+from anisotropy.directions import bases
 from anisotropy.images import cifar, interventions
 from anisotropy.nads import naming
 
@@ -81,9 +83,7 @@ def clean() -> Arm:
     return Arm("clean", {"kind": "clean"})
 
 
-def poisoned(
-    basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10, erase: str = "own"
-) -> Arm:
+def poisoned(basis: Any, index: int, epsilon: float, *, label: str, classes: int = 10, erase: str = "own") -> Arm:
     """Return the arm whose training set is poisoned (Fig. 7), see `interventions.poison`; the test set is clean.
 
     Its probe asks whether the trained network follows the carrier or the picture: each test image gets the carrier of
@@ -101,9 +101,7 @@ def poisoned(
     return Arm(label, _carried("poisoned", basis, index, epsilon, classes, erase), train=train, probe=probe)
 
 
-def scrambled(
-    basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10, erase: str = "own"
-) -> Arm:
+def scrambled(basis: Any, index: int, epsilon: float, *, label: str, classes: int = 10, erase: str = "own") -> Arm:
     """Return the arm whose training images carry the carrier of a class drawn at random: no information.
 
     Poisoning also takes content of the image away, which along early NADs is much of the picture. This arm takes
@@ -117,7 +115,7 @@ def scrambled(
     return Arm(label, _carried("scrambled", basis, index, epsilon, classes, erase), train=train)
 
 
-def carriers_alone(basis: torch.Tensor, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
+def carriers_alone(basis: Any, index: int, epsilon: float, *, label: str, classes: int = 10) -> Arm:
     """Return the arm that is trained on poisoned images projected onto the carriers: all else is gone.
 
     Its training accuracy says whether the network can use the carriers at all. Its test set is the clean one,
@@ -135,7 +133,7 @@ def carriers_alone(basis: torch.Tensor, index: int, epsilon: float, *, label: st
     return Arm(label, _carried("carriers alone", basis, index, epsilon, classes), train=train, test=test)
 
 
-def _carried(kind: str, basis: torch.Tensor, index: int, epsilon: float, classes: int, erase: str = "own") -> dict:
+def _carried(kind: str, basis: Any, index: int, epsilon: float, classes: int, erase: str = "own") -> dict:
     """Identity of an arm with carriers, in plain numbers: those of numpy are no JSON. "own" is what it always was."""
     numbers = {
         "index": checks.whole(index, "index", 0),
@@ -146,7 +144,7 @@ def _carried(kind: str, basis: torch.Tensor, index: int, epsilon: float, classes
     return {"kind": kind, "basis": _named(basis)} | numbers | _version()
 
 
-def flipped(basis: torch.Tensor, *, label: str = "flipped") -> Arm:
+def flipped(basis: Any, *, label: str = "flipped") -> Arm:
     """Return the arm whose coefficients are reversed in training and test set (Fig. 8), see `interventions.flip`."""
     return Arm(
         label,
@@ -155,7 +153,7 @@ def flipped(basis: torch.Tensor, *, label: str = "flipped") -> Arm:
     )
 
 
-def flipped_pixels(basis: torch.Tensor, *, label: str = "flipped before normalisation") -> Arm:
+def flipped_pixels(basis: Any, *, label: str = "flipped before normalisation") -> Arm:
     """Return the arm that is flipped in [0, 1], before mean and standard deviation are taken away.
 
     The picture of the mean, nearly constant, then becomes a strong pattern along the last directions.
@@ -167,7 +165,7 @@ def flipped_pixels(basis: torch.Tensor, *, label: str = "flipped before normalis
     return Arm(label, {"kind": "flipped pixels", "basis": _named(basis)} | _version(), train=change, test=change)
 
 
-def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
+def permuted(basis: Any, *, seed: int, label: str = "permuted") -> Arm:
     """Return the arm whose coefficients are permuted at random: the same basis, no order."""
     seed = checks.seed(seed)
     order = torch.randperm(len(checks.directions(basis, "a basis")), generator=torch.Generator().manual_seed(seed))
@@ -178,7 +176,7 @@ def permuted(basis: torch.Tensor, *, seed: int, label: str = "permuted") -> Arm:
     )
 
 
-def signed(basis: torch.Tensor, *, seed: int, label: str = "signs") -> Arm:
+def signed(basis: Any, *, seed: int, label: str = "signs") -> Arm:
     """Return the arm of `interventions.random_signs`: each direction holds as much of the classes as before."""
     seed = checks.seed(seed)
     return Arm(
@@ -201,13 +199,13 @@ def rotated(size: int, *, seed: int, label: str = "rotated") -> Arm:
 @lru_cache(maxsize=2)
 def _rotation(size: int, seed: int) -> torch.Tensor:
     """Drawn where it is used: a worker gets the seed, not the matrix."""
-    return interventions.random_rotation(size, generator=torch.Generator().manual_seed(seed))
+    return bases.random_rotation(size, generator=torch.Generator().manual_seed(seed))
 
 
 def _version() -> dict:
     return {"interventions": interventions.NUMERICS}
 
 
-def _named(basis: torch.Tensor) -> dict:
-    """Name a basis by how it was made, where the package carries it, else by its content."""
-    return naming.basis(checks.directions(basis, "a basis"))
+def _named(basis: Any) -> dict:
+    """Name a basis by how it was made, where that is known, else by its content."""
+    return naming.basis(basis)

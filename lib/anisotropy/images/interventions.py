@@ -285,12 +285,6 @@ def rotate(images: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     return _linear(images, rotation.T.double().cpu())
 
 
-def random_rotation(size: int, *, generator: torch.Generator) -> torch.Tensor:
-    """Draw an orthogonal matrix (size, size), float64, uniformly (Haar): QR of a Gaussian matrix, signs made unique."""
-    q, r = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64, generator=generator))
-    return q * r.diagonal().sign()
-
-
 def _linear(images: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     """Apply a matrix (m, m) to rows of m numbers, channels or whole images, some images at a time."""
     matrix = matrix.to(images)

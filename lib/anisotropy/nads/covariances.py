@@ -128,8 +128,8 @@ class DenseCovariance(_Sums):
     def eigen(self, parts: slice = slice(None)) -> Eigen:
         """Eigendecomposition of the mean over some groups."""
         self._check()
-        values, vectors = torch.linalg.eigh(self._mean(parts))
-        return self._coloured(Eigen(values.flip(0).clamp(min=0), vectors.T.flip(0).contiguous()))
+        values, rows = _decomposed(self._mean(parts), self.grid, self.group)
+        return self._coloured(Eigen(values.clamp(min=0), rows))
 
     def spread(self, directions: Tensor) -> Tensor:
         """Variance (D, D) of each entry u_i^T C u_j of the mean, from the spread of the groups about it.
@@ -147,6 +147,45 @@ class DenseCovariance(_Sums):
             total += (share * (u @ (self._mean(slice(g, g + 1)) - mean) @ u.T)).square()
         total *= len(filled) / (len(filled) - 1)
         return torch.kron(total, torch.eye(self.alike).to(total)) if self.alike > 1 else total
+
+
+def _decomposed(mean: Tensor, grid: tuple[int, ...], group: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, largest first, and eigenvectors as rows, the same on every processor but for rounding.
+
+    Flips and transposition together make eigenvalues equal in pairs, and rounding would turn such a pair freely in its
+    plane. One of the two is even under transposition and one is odd, so that the halves are decomposed apart. The
+    largest entry of each vector, the first of those that rounding alone tells apart, is positive.
+    """
+    if {"t", "h"} <= set(group):
+        mirror = spatial.permutation(grid, "t")
+        spans = [_span(mirror, sign).to(mean) for sign in (1, -1)]
+        halves = [torch.linalg.eigh(span @ mean @ span.T) for span in spans]
+        values = torch.cat([values for values, _ in halves])
+        rows = torch.cat([vectors.T @ span for (_, vectors), span in zip(halves, spans, strict=True)])
+        values, order = values.sort(descending=True, stable=True)
+        odd = (order >= len(spans[0])).tolist()
+        for i in (values[:-1] - values[1:] <= 1e-9 * values[:-1].abs()).nonzero().flatten().tolist():
+            if odd[i] and not odd[i + 1]:  # of a pair, which rounding may have exchanged, the even one comes first
+                order[[i, i + 1]], odd[i], odd[i + 1] = order[[i + 1, i]], False, True
+        rows = rows[order]
+    else:
+        values, vectors = torch.linalg.eigh(mean)
+        values, rows = values.flip(0), vectors.T.flip(0)
+    large = rows.abs() >= (1 - 1e-6) * rows.abs().amax(1, keepdim=True)
+    sign = rows.gather(1, large.int().argmax(1, keepdim=True)).sign()
+    return values, (rows * sign).contiguous()
+
+
+def _span(mirror: Tensor, sign: int) -> Tensor:
+    """Orthonormal rows that span the vectors v with v[mirror] = sign v, for an exchange of entries."""
+    here = torch.arange(len(mirror))
+    first, alone = here[here < mirror], here[here == mirror] if sign > 0 else here[:0]
+    rows = torch.zeros(len(first) + len(alone), len(mirror), dtype=torch.float64)
+    count = torch.arange(len(rows))
+    rows[count[: len(first)], first] = 0.5**0.5
+    rows[count[: len(first)], mirror[first]] = sign * 0.5**0.5
+    rows[count[len(first) :], alone] = 1
+    return rows
 
 
 class LowRankCovariance(_Sums):

@@ -10,11 +10,17 @@ from typing import Any
 
 import torch
 
+from anisotropy._util import checks
 from anisotropy.directions import bases
+from anisotropy.models import architectures
 from anisotropy.nads import loading, result
+from anisotropy.nads.definitions import Gradient, Mixed, Secant
 
 NUMERICS = 1
 """Version of the directions that names stand for: the Fourier basis, and the NADs that the package carries."""
+
+MEASURED = 1
+"""Version of the NADs that settings stand for: random networks, responses, covariances and their eigenvectors."""
 
 MADE_BY = ("torch", "seconds", "workers", "device")
 """Settings of an estimate of NADs that say what made it and do not change what is estimated."""
@@ -64,14 +70,73 @@ def content(direction: torch.Tensor) -> str:
     return hashlib.sha256(direction.numpy().tobytes()).hexdigest()[:32]
 
 
-def basis(rows: torch.Tensor) -> dict[str, Any]:
-    """Name a basis (K, C, H, W): {"nads", "made"} where the package carries it, else {"hash"} of its numbers."""
+def basis(given: Any) -> dict[str, Any]:
+    """Name a basis (K, C, H, W) by what it is or how it was made, so that another processor finds the same name.
+
+    Args:
+        given: NADs, a Fourier basis, a random one, or a tensor.
+
+    Returns:
+        {"nads", "made"} where the package carries it; {"measured": settings} of NADs of a network of the paper;
+        {"fourier": [H, W]}; {"random": [H, W], "seed"}; else {"hash"} of its numbers.
+    """
+    rows = checks.directions(given, "a basis")
     digest = _digest(rows)
     for network in loading.available() if rows.shape[1:].numel() == 1024 else ():
         found = loading.load(network)
         if _digest(found.directions) == digest:
             return {"nads": network, "made": made(found)}
+    if isinstance(given, bases.FourierBasis):
+        return {"fourier": list(given.shape)}
+    if isinstance(given, result.Nads) and _repeatable(given):
+        return {"measured": _settings(given) | {"networks": given.networks, "version": MEASURED}}
+    if isinstance(given, bases.RandomBasis):
+        return {"random": [given.height, given.width], "seed": given.seed}
     return {"hash": digest}
+
+
+def _repeatable(found: result.Nads) -> bool:
+    """Whether NADs follow from their settings: all directions, of a network whose name says what it is."""
+    architecture = found.settings.get("architecture")
+    known = isinstance(architecture, dict) and architecture.get("name") in architectures.BUILTIN
+    return known and found.whole and found.settings.get("at") in ("normal", "zero")
+
+
+@functools.lru_cache(maxsize=8)
+def basis_from(name: str) -> Any:
+    """Return the basis of a name that `basis` gave, as JSON; NADs of "measured" are measured once more.
+
+    Raises:
+        ValueError: the name holds a hash only, or stands for NADs of another version of the package.
+    """
+    named = json.loads(name)
+    if "nads" in named and named["nads"] in loading.available():
+        found = loading.load(named["nads"])
+    elif "measured" in named:
+        found = _measured(named["measured"])
+    elif "fourier" in named:
+        return bases.fourier(*named["fourier"])
+    elif "random" in named:
+        return bases.RandomBasis(*named["random"], seed=named["seed"])
+    else:
+        raise ValueError(f"expected the name of NADs, of the Fourier basis or of a random one, got {named}")
+    if basis(found) != named:
+        raise ValueError("expected NADs of the settings in the name, got others: they are measured in another way now")
+    return found
+
+
+def _measured(name: dict[str, Any]) -> result.Nads:
+    """NADs from the settings that they are named by."""
+    from anisotropy.nads import estimation
+
+    made_of = dict(name["architecture"])
+    channels, *size = made_of.pop("input_shape")
+    make = architectures.factory(made_of.pop("name"), in_channels=channels, image_size=tuple(size), **made_of)
+    kind = {"secant": Secant, "gradient": Gradient, "mixed": Mixed}[name["method"]]
+    fields = {"step": name["step"], "draws": name["readout_draws"], "probes": name["probes"]}
+    fields |= {"dtype": name["dtype"], "at": name["at"]}
+    fields = {k: v for k, v in fields.items() if v is not None and k in kind.__dataclass_fields__}
+    return estimation.estimate(make, response=kind(**fields), networks=name["networks"], seed=name["seed"])
 
 
 def _digest(rows: torch.Tensor) -> str:
@@ -81,9 +146,12 @@ def _digest(rows: torch.Tensor) -> str:
 
 def made(found: result.Nads) -> str:
     """Digest (12 digits) of what NADs were measured with: architecture, method, networks, seed, precision."""
-    settings = {name: value for name, value in found.settings.items() if name not in MADE_BY}
-    text = json.dumps([settings, found.networks, NUMERICS], sort_keys=True)
+    text = json.dumps([_settings(found), found.networks, NUMERICS], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _settings(found: result.Nads) -> dict[str, Any]:
+    return {name: value for name, value in found.settings.items() if name not in MADE_BY}
 
 
 def _fourier(direction: torch.Tensor) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Figures of 06_flipping: pictures, tables and measures in, a figure out."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,18 +9,18 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
+from anisotropy.experiments import image_measures
 from anisotropy.images import arms, interventions
-from anisotropy.images.class_energy import Alignment
-from anisotropy.paper import flipping, plotting
+from anisotropy.paper import plotting
 
 SHADES = {
     "original": "0.25",
-    flipping.FLIPPED: "#D55E00",
-    flipping.SIGNS: "#009E73",
-    flipping.ROTATED: "#56B4E9",
+    image_measures.FLIPPED: "#D55E00",
+    image_measures.SIGNS: "#009E73",
+    image_measures.ROTATED: "#56B4E9",
     "NADs permuted": "#F0E442",
     "Fourier flipped": "0.65",
-    flipping.PIXELS: "#8C6BB1",
+    image_measures.PIXELS: "#8C6BB1",
 }
 """Condition -> colour of its bar."""
 
@@ -38,18 +39,18 @@ def moved(conditions: Mapping[str, Mapping[str, arms.Arm]]) -> dict[str, torch.T
     """The scene, and what becomes of it: flipped and with random signs in each network's NADs, flipped, rotated.
 
     Args:
-        conditions: network -> `flipping.conditions`; one without preferred directions has no panel.
+        conditions: network -> `image_measures.conditions`; one without preferred directions has no panel.
 
     Returns:
         Title -> (1, 3, 32, 32).
     """
     found = {"a picture": scene()}
-    shown = {name: chosen for name, chosen in conditions.items() if name != flipping.INDIFFERENT}
-    for arm, word in ((flipping.FLIPPED, "flipped"), (flipping.SIGNS, "signs")):
+    shown = {name: chosen for name, chosen in conditions.items() if name != image_measures.INDIFFERENT}
+    for arm, word in ((image_measures.FLIPPED, "flipped"), (image_measures.SIGNS, "signs")):
         for name, chosen in shown.items():
             found[f"{word},\n{plotting.LABELS.get(name, name)}"] = chosen[arm].normalised(scene())
-    found["flipped,\nFourier"] = interventions.flip(scene(), flipping.waves())
-    found["rotated"] = next(iter(conditions.values()))[flipping.ROTATED].normalised(scene())
+    found["flipped,\nFourier"] = interventions.flip(scene(), image_measures.waves())
+    found["rotated"] = next(iter(conditions.values()))[image_measures.ROTATED].normalised(scene())
     return found
 
 
@@ -68,7 +69,7 @@ def accuracy(found: Mapping[str, xr.Dataset]) -> Figure:
     """Fig. 8: accuracy of each network on test and training set, a bar for each condition.
 
     Args:
-        found: network -> its table, an arm for each of `flipping.conditions`.
+        found: network -> its table, an arm for each of `image_measures.conditions`.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9.4, 3.4), sharey=True)
     titles = [look["label"] for look in plotting.looks(found).values()]
@@ -87,17 +88,17 @@ def accuracy(found: Mapping[str, xr.Dataset]) -> Figure:
     return figure
 
 
-def alignment(measured: Mapping[str, tuple[Alignment, Alignment]]) -> Figure:
+def alignment(measured: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Share of the class energy in the leading NADs, as the data are (full) and flipped (dashed).
 
     Args:
-        measured: network -> `flipping.alignment`.
+        measured: network -> `image_measures.aligned`.
     """
     figure, ax = plt.subplots(figsize=(5.2, 3.3))
     for name, look in plotting.looks(measured).items():
-        for style, label, which in zip(("-", "--"), (look["label"], None), measured[name], strict=True):
-            share = 100 * flipping.cumulated(which)
-            ax.semilogx(1 + np.arange(len(share)), share, style, color=look["color"], label=label)
+        for style, label, which in (("-", look["label"], "original"), ("--", None, "flipped")):
+            share = 100 * np.array(measured[name][which])
+            ax.semilogx(measured[name]["k"], share, style, color=look["color"], label=label)
     for style, which in (("-", "the data as they are"), ("--", "flipped")):
         ax.plot([], [], style, color="0.5", label=which)
     ax.set(xlabel="leading NADs", ylabel="class-discriminating energy in %", ylim=(0, 102))
@@ -109,7 +110,7 @@ def scores(measured: Mapping[str, Mapping[str, float]], found: Mapping[str, xr.D
     """Test accuracy against the alignment score, a mark for each condition, a colour for each network.
 
     Args:
-        measured: network -> `flipping.scores`.
+        measured: network -> score of each condition, see `image_measures.scores`.
         found: network -> its table.
     """
     figure, ax = plt.subplots(figsize=(4.8, 3.3))

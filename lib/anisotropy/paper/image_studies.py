@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import xarray as xr
+
 from anisotropy.images import cifar
 from anisotropy.models import architectures
 from anisotropy.paper import plotting
 from anisotropy.training import Recipe
 
 BFLOAT16 = ("vgg11", "resnet18", "densenet121")
-"""Networks that are trained in bfloat16, since they take long; small ones, a reader's, and those on digits are not: a
-processor without bfloat16 arithmetic takes twelve times as long in it as in float32."""
+"""Networks that are trained in bfloat16 at full width, since they take long; small and narrow ones, a reader's, and
+those on digits are not: a processor without bfloat16 arithmetic takes twelve times as long in it as in float32."""
 
 DIGITS = "digits"
 """Images that need no download and say nothing about natural images: much of the paper stays undecided on them."""
@@ -36,6 +38,11 @@ class Plan:
     def title(self) -> str:
         """Name in print."""
         return plotting.LABELS.get(self.name, self.name)
+
+    def own(self, random_networks: int) -> dict[str, float]:
+        """How its NADs are measured, from that many networks, where the package has none: a narrow network's."""
+        stands = self.width == 1.0 or self.source.name == DIGITS
+        return {} if stands else {"width": self.width, "random_networks": random_networks}
 
     @property
     def single(self) -> architectures.Factory:
@@ -65,7 +72,8 @@ def plans(
         raise ValueError(f"expected at least one network and none twice, got networks={list(networks)}")
     found = {}
     for name, width, count, length, rate in zip(networks, widths, train_images, epochs, learning_rates, strict=True):
-        dtype = "bfloat16" if name in BFLOAT16 and images != DIGITS else "float32"
+        large = name in BFLOAT16 and width == 1.0 and images != DIGITS
+        dtype = "bfloat16" if large else "float32"
         recipe = Recipe.cifar(epochs=length, learning_rate=rate, dtype=dtype)
         found[name] = Plan(name, width, cifar.Source(images, train=count), recipe)
     return found
@@ -74,3 +82,10 @@ def plans(
 def rounding(images: str) -> tuple[str, int]:
     """What claims on these images are marked with, and the decimals that another processor leaves unchanged."""
     return (" (on digits)", 1) if images == DIGITS else ("", 3)
+
+
+def percent(table: xr.DataArray, images: str) -> dict[str, float]:
+    """Means over seeds by arm, in percent, to the digit that another processor leaves unchanged."""
+    digits = 0 if images == DIGITS else 1
+    means = (100 * table.mean("seed")).values
+    return {str(arm): round(float(mean), digits) for arm, mean in zip(table.arm.values, means, strict=True)}

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anisotropy.paper import plotting
+from anisotropy.paper import plotting, poisoning
 from anisotropy.paper.poisoning import Places, Prediction
 
 FAMILIES = {
@@ -127,6 +127,29 @@ def prediction(predictions: Mapping[tuple[str, str], Prediction], where: Places)
     for ax in axes[:, 0]:
         ax.set_ylabel("test accuracy in %")
     _legend(figure, axes[0, 0], 4)
+    return figure
+
+
+def apart(found: xr.DataArray, parts: xr.DataArray, where: Places, title: str) -> Figure:
+    """Accuracy against the carrier's place: as released, and with what is written and what is erased taken apart.
+
+    Args:
+        found: accuracies of `poisoning.along`.
+        parts: accuracies of `poisoning.apart`.
+        where: see `poisoning.places`.
+        title: of the network.
+    """
+    looks = {"NAD": ("o-", poisoning.RELEASED)}
+    looks |= {name: (mark, words) for (name, (_, words)), mark in zip(poisoning.APART.items(), "^s", strict=True)}
+    looks |= {poisoning.UNTOLD: ("x", poisoning.UNTOLD_WORDS)}
+    figure, ax = plt.subplots(figsize=(8, 3.3))
+    for name, (style, words) in looks.items():
+        table = (found if name == "NAD" else parts).sel(arm=[f"{name} {i}" for i in where.along])
+        line = {"fmt": style if name == "NAD" else style + "--", "mfc": "none", "ms": 8, "capsize": 3}
+        ax.errorbar(1 + np.array(where.along), *plotting.percent(table), label=f"{words}, {_seeds(table)}", **line)
+    ax.axhline(100 * float(found.sel(arm="clean").mean()), color="0.5", linestyle=":", label="clean training set")
+    ax.set(xscale="log", xlabel="index of the carrier + 1", ylabel="test accuracy in %", title=title, ylim=(-2, 102))
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from scipy.stats import spearmanr
 
-from anisotropy.images import arms, interventions
+from anisotropy._util import checks
+from anisotropy.images import arms
 from anisotropy.nads import Nads
 from anisotropy.paper import claims, image_studies
 
@@ -79,23 +80,23 @@ def places(carriers: Sequence[str]) -> Places:
     return Places(found["NAD"], found["scrambled"], found["control"])
 
 
-def along(rows: torch.Tensor, where: Places, epsilon: float) -> list[arms.Arm]:
+def along(basis: Nads, where: Places, epsilon: float) -> list[arms.Arm]:
     """Arms of Fig. 7: no carrier, one along each NAD, and those of random classes.
 
     Args:
-        rows: (K, 1, H, W), the NADs.
+        basis: the NADs.
         where: see `places`.
         epsilon: strength of the carriers.
     """
-    told = [arms.poisoned(rows, i, epsilon, label=f"NAD {i}") for i in where.along]
-    return [arms.clean(), *told, *(arms.scrambled(rows, i, epsilon, label=f"scrambled {i}") for i in where.scrambled)]
+    told = [arms.poisoned(basis, i, epsilon, label=f"NAD {i}") for i in where.along]
+    return [arms.clean(), *told, *(arms.scrambled(basis, i, epsilon, label=f"scrambled {i}") for i in where.scrambled)]
 
 
-def elsewhere(bases: Mapping[str, torch.Tensor], where: Places, epsilon: float) -> list[arms.Arm]:
+def elsewhere(bases: Mapping[str, Any], where: Places, epsilon: float) -> list[arms.Arm]:
     """Arms with carriers in other bases than the NADs.
 
     Args:
-        bases: family, as in `Places.families`, -> (K, 1, H, W).
+        bases: family, as in `Places.families`, -> NADs, or another basis of grey pictures.
         where: see `places`.
         epsilon: strength of the carriers.
     """
@@ -103,11 +104,32 @@ def elsewhere(bases: Mapping[str, torch.Tensor], where: Places, epsilon: float) 
     return [arms.poisoned(bases[family], i, epsilon, label=f"{family} {i}") for family, i in others]
 
 
-def further(rows: torch.Tensor, where: Places, epsilon: float) -> list[arms.Arm]:
+def further(basis: Nads, where: Places, epsilon: float) -> list[arms.Arm]:
     """Arms of two more questions: carriers of other strengths, and carriers alone; arguments as for `along`."""
-    alone = [arms.carriers_alone(rows, i, epsilon, label=f"alone {i}") for i in where.control]
+    alone = [arms.carriers_alone(basis, i, epsilon, label=f"alone {i}") for i in where.control]
     other = [(e, i) for e in strengths(epsilon) for i in STRENGTH_AT]
-    return [*alone, *(arms.poisoned(rows, i, e, label=strong(e, i)) for e, i in other)]
+    return [*alone, *(arms.poisoned(basis, i, e, label=strong(e, i)) for e, i in other)]
+
+
+APART = {"added": ("none", "nothing erased, carrier added"), "written": ("all", "all six erased, own carrier written")}
+"""Arms that tell reading a carrier from missing what it displaced: what is erased of an image, and words for it."""
+
+UNTOLD, UNTOLD_WORDS = "untold", "all six erased, a random class's carrier written"
+"""Arms as "written", with the carrier of a class drawn at random, which tells nothing."""
+
+RELEASED = "released: own coefficient replaced"
+
+
+def apart(basis: Nads, where: Places, epsilon: float) -> list[arms.Arm]:
+    """Arms that take Fig. 7 apart, at each NAD: nothing erased; all carriers' coefficients erased first; and the same
+    with carriers of random classes. Arguments as for `along`.
+    """
+    told = [
+        arms.poisoned(basis, i, epsilon, label=f"{name} {i}", erase=erase)
+        for name, (erase, _) in APART.items()
+        for i in where.along
+    ]
+    return told + [arms.scrambled(basis, i, epsilon, label=f"{UNTOLD} {i}", erase="all") for i in where.along]
 
 
 def strengths(epsilon: float) -> list[float]:
@@ -118,24 +140,6 @@ def strengths(epsilon: float) -> list[float]:
 def strong(epsilon: float, index: int) -> str:
     """Label of the arm with a carrier of this strength."""
     return f"epsilon {epsilon:g}, NAD {index}"
-
-
-def separable(pictures, labels, rows: torch.Tensor, indices: Sequence[int], epsilon: float) -> list[int]:
-    """Indices at which the carriers alone separate the poisoned pictures, see `interventions.separable`.
-
-    Args:
-        pictures: (n, C, H, W) in [0, 1].
-        labels: (n,).
-        rows: (K, 1, H, W), the NADs.
-        indices: of the carriers to try.
-        epsilon: strength of the carriers.
-    """
-    found = []
-    for i in indices:
-        changed, carriers = interventions.poison(pictures, labels, rows, i, epsilon)
-        if interventions.separable(changed.flatten(1) @ carriers.flatten(1).T, labels):
-            found.append(i)
-    return found
 
 
 @dataclass(frozen=True)
@@ -185,20 +189,20 @@ class Prediction:
         return np.array([spearmanr(self.response, column)[0] for column in self.accuracy.T])
 
 
-def response(measured: Nads, rows: torch.Tensor, index: int) -> float:
+def response(measured: Nads, basis: Any, index: int) -> float:
     """Response v^T C v that a covariance expects of a carrier, averaged over its two directions.
 
     Args:
         measured: the NADs, whose covariance is C.
-        rows: (K, 1, H, W), the basis of the carrier.
+        basis: that of the carrier.
         index: its place there.
     """
-    two = rows[index : index + 2].flatten(1).double()
+    two = checks.directions(basis)[index : index + 2].flatten(1).double()
     return float(((two @ measured.directions.flatten(1).double().T) ** 2 @ measured.eigenvalues.double()).mean())
 
 
 def foretold(
-    found: xr.Dataset, controls: xr.Dataset, measured: Nads, bases: Mapping[str, torch.Tensor], where: Places
+    found: xr.Dataset, controls: xr.Dataset, measured: Nads, bases: Mapping[str, Any], where: Places
 ) -> Prediction:
     """Responses to all carriers beside the accuracies after training.
 
@@ -206,7 +210,7 @@ def foretold(
         found: table of `along`.
         controls: table of `elsewhere`; its seeds are compared.
         measured: NADs whose covariance predicts.
-        bases: family -> (K, 1, H, W).
+        bases: family -> basis.
         where: see `places`.
     """
     reached = [

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,7 +73,13 @@ class Compute:
 
 
 def complete(
-    job: Job, units: list, *, engine: str, block: int = 1, progress: bool = True
+    job: Job,
+    units: list,
+    *,
+    engine: str,
+    block: int = 1,
+    progress: bool = True,
+    first: Callable[[], Any] = lambda: None,
 ) -> tuple[dict[int, dict], dict[int, str]]:
     """Return the results of all units: from the store, else from the record, else computed now.
 
@@ -83,6 +89,7 @@ def complete(
         engine: see `engines.parse`.
         block: units per task of the engine.
         progress: show a bar on stderr with the time left, if it is a terminal.
+        first: called before the first unit is computed, where one is missing: it raises what all of them would.
 
     Returns:
         results: number of the unit -> its result.
@@ -104,6 +111,7 @@ def complete(
     missing = [i for i in found if i not in results]
     if missing:
         place.check()
+        first()
     blocks = [missing[i : i + block] for i in range(0, len(missing), block)]
     hidden = None if progress else True  # None: tqdm shows itself only on a terminal
     with tqdm(
