@@ -130,7 +130,6 @@ def aligned(
     *,
     images: str,
     count: int,
-    every: bool = True,
     width: float = 1.0,
     random_networks: int = 0,
     seed: int = 0,
@@ -142,7 +141,6 @@ def aligned(
         architecture: as `architectures.factory` takes it.
         images: "cifar10" or "digits".
         count: number of training images, the same of each class.
-        every: scores for all of `conditions`; otherwise for few.
         width: share of its channels.
         random_networks: that the NADs of a narrow network are measured from.
         seed: of these, and of the signs, the rotation and the permutation.
@@ -151,13 +149,13 @@ def aligned(
     Returns:
         `k`: numbers of leading NADs; `original`, `flipped`: share of the class energy in the first k;
         `leading`, `leading_error`: two lists, original and flipped, of these shares at `LEADING` and their standard
-        errors; `scores`: of `conditions` in their order, but for `PIXELS`.
+        errors; `scores`: of all `conditions` in their order, the few first, but for `PIXELS`.
     """
     pictures, labels = arms.prepare(arms.clean(), cifar.Source(images, root, train=count)).train
     basis = _nads(architecture, images, width, random_networks, seed)
     both = alignment(pictures, labels, basis.directions)
     at = _curve()
-    chosen = conditions(basis, seed, every=every)
+    chosen = conditions(basis, seed, every=True)
     return {
         "k": at,
         "original": cumulated(both[0])[np.array(at) - 1],

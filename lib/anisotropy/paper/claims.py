@@ -105,6 +105,17 @@ def mean(values) -> dict[str, float | int]:
     return {"measured": float(np.mean(values)), **spread}
 
 
+def told(values) -> str:
+    """Mean of independent measurements and its standard error, in words.
+
+    Example:
+        >>> told([0.8, 1.0, 0.9])
+        '0.9 ± 0.1'
+    """
+    found = mean(values)
+    return f"{found['measured']:.1f} ± {found['spread']:.1f}"
+
+
 def _interval(spread: float, n: int | None) -> float:
     """Half of the 95 % confidence interval."""
     return spread * (float(stdtrit(n - 1, 0.975)) if n is not None and n > 1 else 2.0)
