@@ -112,9 +112,11 @@ class Sources:
         return self.data(notebook, "claims.json")
 
     def folder_of(self, notebook: str) -> Path:
-        """Folder of a notebook's committed run."""
+        """Folder of a notebook's committed run: its reading version where there is one; "laptop/NAME" for the other."""
         if self.runs:
-            return self.runs / notebook
+            return self.runs / Path(notebook).name
+        if "/" in notebook:
+            return paths.committed() / notebook
         reading = paths.committed() / notebook
         return reading if reading.is_dir() else paths.committed() / "laptop" / notebook
 

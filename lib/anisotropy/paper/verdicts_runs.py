@@ -20,6 +20,7 @@ def _of(found: Measured, sources: Sources, notebook: str, name: str, size: str, 
     """
     run = sources.run(notebook)
     parameters, preset = run["parameters"], run["preset"]
+    notebook = notebook.rpartition("/")[2]
     if notebook == "01_fourier_bias":
         parameters = fourier_bias.named(parameters)
     place = paths.of_preset(Path("figures"), preset) / notebook / name
@@ -41,7 +42,7 @@ def claim(
 
     Args:
         sources: where the run lies.
-        notebook: such as "05_poisoning".
+        notebook: such as "05_poisoning"; "laptop/05_poisoning" for the run under that preset.
         statement: of the claim, as `claims.json` has it.
         size: in words, see `_of`.
         paper: parameters that the paper's size would have; None where the run is smaller in any case.
@@ -93,31 +94,31 @@ def range_without_pooling(sources: Sources, network: str, size: str) -> Measured
     return done.at(note=note)
 
 
-def share_left_by_signs(sources: Sources, network: str, size: str) -> Measured:
+def share_left_by_signs(sources: Sources, notebook: str, network: str, size: str) -> Measured:
     """Share of what flipping costs that random signs cost too, which keep data and NADs aligned; per seed."""
-    table = sources.data("06_flipping", "accuracy.csv")
+    table = sources.data(notebook, "accuracy.csv")
     original, flipped, signs = (
         np.array(table[f"{network}, {name}"]) for name in ("original", "NADs flipped", "random signs")
     )
     found = student((original - signs) / (original - flipped))
-    return _of(found, sources, "06_flipping", "accuracy.csv", size, None)
+    return _of(found, sources, notebook, "accuracy.csv", size, None)
 
 
-def training_error(sources: Sources, network: str, size: str) -> Measured:
+def training_error(sources: Sources, notebook: str, network: str, size: str) -> Measured:
     """Training error, the larger of original and flipped images, percent, per seed."""
-    table = sources.data("06_flipping", "accuracy.csv")
+    table = sources.data(notebook, "accuracy.csv")
     both = [100 * (1 - np.array(table[f"{network}, {name}, train"])) for name in ("original", "NADs flipped")]
     found = student(max(both, key=lambda errors: errors.mean()))
-    return _of(found, sources, "06_flipping", "accuracy.csv", size, None)
+    return _of(found, sources, notebook, "accuracy.csv", size, None)
 
 
-def lost_to_carrier(sources: Sources, network: str, carriers: list[int], size: str) -> Measured:
+def lost_to_carrier(sources: Sources, notebook: str, network: str, carriers: list[int], size: str) -> Measured:
     """Accuracy without poison minus the mean with these carriers, points, per seed."""
-    table = sources.data("05_poisoning", "accuracy_along_nads.json")
+    table = sources.data(notebook, "accuracy_along_nads.json")
     accuracy = dict(zip(table["arm"], np.array(table[f"{network}_test_accuracy"], dtype=float), strict=True))
     poisoned = np.mean([accuracy[f"NAD {carrier}"] for carrier in carriers], axis=0)
     found = student(100 * (accuracy["clean"] - poisoned))
-    return _of(found, sources, "05_poisoning", "accuracy_along_nads.json", size, None)
+    return _of(found, sources, notebook, "accuracy_along_nads.json", size, None)
 
 
 def largest_rise(sources: Sources, network: str, size: str) -> Measured:
