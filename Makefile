@@ -14,6 +14,7 @@ SEED ?=
 CIFAR ?= data/cifar10
 PUBLISHED ?=
 SLOW ?=
+FRESH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -33,8 +34,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-reproduce: $(READY)  ## run the notebooks: PRESET=quick|laptop|paper ONLY="03_nads ..." SET="seed=1 ..." JOBS=2
-	$(BIN)/python -m anisotropy reproduce $(if $(PRESET),--preset $(PRESET)) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(foreach value,$(SET),'$(value)'))
+reproduce: $(READY)  ## run the notebooks, then audit the record: PRESET=quick|laptop|paper ONLY="03_nads ..." SET="seed=1 ..." JOBS=2 FRESH=1
+	$(BIN)/python -m anisotropy reproduce $(if $(PRESET),--preset $(PRESET)) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) $(if $(SET),--set $(foreach value,$(SET),'$(value)')) $(if $(FRESH),--fresh)
+	$(if $(PRESET)$(ONLY)$(SET)$(FRESH),,$(MAKE) audit)
 
 publish: $(READY)  ## run the notebooks and write what is committed: notebooks/ and figures/NAME/; ONLY="03_nads ..."
 	$(BIN)/python -m anisotropy reproduce --publish $(if $(ONLY),--only $(ONLY))

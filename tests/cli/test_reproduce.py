@@ -127,6 +127,29 @@ def test_a_list_says_what_a_notebook_needs_and_starts_no_kernel(project, monkeyp
     assert "needs" not in project.run(listed=True)[1]  # quick has no file
 
 
+def test_a_fresh_run_tells_its_kernels_so_and_is_never_skipped(project, monkeypatch):
+    seen = {"line": "import os\nprint(os.environ.get('ANISOTROPY_FRESH'))"}
+    project.write("01_one", SETUP.format(name="01_one"), FIGURE, seen["line"])
+    same = {"only": ["01_one"]}
+    texts = []
+    for fresh in (False, True, True):
+        assert project.run(fresh=fresh, **same)[0] == {"01_one": "done"}
+        (copy,) = project.output.rglob("01_one.ipynb")
+        texts.append("".join(json.loads(copy.read_text())["cells"][-1]["outputs"][0]["text"]).strip())
+    assert texts == ["None", "1", "1"]
+    with pytest.raises(records.PlanError, match="without --preset, --set, --output and --fresh"):
+        project.run(fresh=True, publish=True, **same)
+
+
+def test_a_list_says_what_computing_everything_again_costs(project, tmp_path, monkeypatch):
+    project.write("01_one")
+    monkeypatch.setattr(reproduce.paths, "committed", lambda: tmp_path / "committed")
+    assert "--fresh costs" not in project.run(listed=True)[1]
+    (tmp_path / "committed" / "01_one").mkdir(parents=True)
+    (tmp_path / "committed" / "01_one" / "claims.json").write_text('{"unit_seconds": 7200}')
+    assert "its lines in the record took 2 h 00 min of one core" in project.run(listed=True)[1]
+
+
 def test_inputs_cover_versions_and_published_data(project, monkeypatch):
     project.write("01_one", parameters=throwaway.PARAMETERS + 'published = ""')
     data = project.output.parent / "published"

@@ -233,7 +233,7 @@ def test_a_passport_counts_the_units_behind_it_once(tmp_path, monkeypatch):
         def compute(self, units):
             return [{"seconds": 2.5} if unit else {} for unit in units]
 
-    monkeypatch.setattr(stores, "SPENT", {})
+    monkeypatch.setattr(stores, "USED", {})
     assert run().passport()["unit_seconds"] is None
     resumable.complete(Job(), [1, 2], engine="serial", progress=False)
     assert run().passport()["unit_seconds"] == 5.0

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from anisotropy._util import provenance
+from anisotropy._util import paths, provenance
 from anisotropy.experiments import audit, measured
 from anisotropy.results import measures, record, stores
 
@@ -70,6 +70,21 @@ def test_an_answer_comes_from_the_store_else_from_the_record_else_it_is_computed
     assert first == {"sines": [0.841471, 0.909297, 0.14112], "table": [[1.0, 1.0], [1.0, 1.0]], "first": 1}
 
 
+def test_a_fresh_run_looks_at_nothing_that_was_there_and_leaves_it(place, line, monkeypatch):
+    store = place / "store"
+    monkeypatch.setenv(paths.FRESH_VARIABLE, "1")
+    first = waves("a", store=store)
+    assert len(CALLS) == 2  # neither the store nor the record was asked
+    assert waves("a", store=store) == first
+    assert len(CALLS) == 2  # but what was computed since was
+    (kept,) = (store / stores.FRESH).glob("??/*.json")
+    kept.unlink()
+    monkeypatch.delenv(paths.FRESH_VARIABLE)
+    assert waves("a", store=store) == first
+    assert len(CALLS) == 2
+    assert len(record.from_store(stores.Store(store))) == 1
+
+
 def test_every_argument_and_the_version_is_identity_and_how_it_is_written_is_not(place, line):
     store = place / "store"
     waves(name="a", count=np.int64(3), step=1, shape=[2, 2], store=store)
@@ -90,7 +105,7 @@ def test_a_line_is_flat_with_identity_outcome_and_what_made_it(line):
     assert not any(isinstance(value, dict) for value in line.values())
     assert line["made.commit"]
     assert line["seconds"] >= 0
-    assert stores.SPENT[line["key"]] == line["seconds"]
+    assert stores.USED[line["key"]]["seconds"] == line["seconds"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 OUTPUT_VARIABLE = "ANISOTROPY_OUTPUT"  # set by `reproduce` for its kernels; otherwise root()/figures/local
 NOTEBOOKS_VARIABLE = "ANISOTROPY_NOTEBOOKS"  # set by `reproduce` where it runs another folder of notebooks
 PARAMS_VARIABLE = "ANISOTROPY_PARAMS"
+FRESH_VARIABLE = "ANISOTROPY_FRESH"  # set by `reproduce --fresh`
 
 READING = "reading"
 """The preset of a notebook's own parameters: what is committed and read. Its figures need no folder of a preset."""
@@ -67,6 +68,11 @@ def output() -> Path:
     """Folder of the figures that a run here makes; `figures/local/` unless ANISOTROPY_OUTPUT names another."""
     chosen = os.environ.get(OUTPUT_VARIABLE)
     return resolve(chosen) if chosen else committed() / "local"
+
+
+def fresh() -> bool:
+    """Whether everything is computed again, without the record and what was stored before."""
+    return bool(os.environ.get(FRESH_VARIABLE))
 
 
 def committed() -> Path:

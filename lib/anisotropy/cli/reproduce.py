@@ -36,6 +36,7 @@ def reproduce(
     force: bool = False,
     listed: bool = False,
     publish: bool = False,
+    fresh: bool = False,
     cell_timeout: int | None = None,
     folder: Path | None = None,
     params: Path | None = None,
@@ -53,6 +54,8 @@ def reproduce(
         force: run also what is done with the same inputs.
         listed: say what would be done, and do nothing.
         publish: put the outputs into the notebooks, and the figures to those that are committed.
+        fresh: compute everything again, without the record and what was computed before; implies `force`. What it
+            computes is kept apart, and a run that was cut off goes on from there.
         cell_timeout: seconds that one cell may take.
         folder: folder of the notebooks, if not the repository's.
         params: folder of the presets, if not the repository's.
@@ -66,8 +69,8 @@ def reproduce(
         ParameterError: a parameter at fault; nothing was started.
     """
     stream = stream or sys.stdout
-    if publish and (preset or assignments or output):
-        raise PlanError("--publish: expected the notebooks' own values, without --preset, --set and --output")
+    if publish and (preset or assignments or output or fresh):
+        raise PlanError("--publish: expected the notebooks' own values, without --preset, --set, --output and --fresh")
     base = paths.committed() if publish else folder_of(output, assignments)
     folder = Path(folder or paths.notebooks()).absolute()
     params = (
@@ -84,7 +87,7 @@ def reproduce(
     elif not output and base != paths.output():
         notes.append(f"results go to {base}: those of the preset itself stay")
     for step in steps.values():
-        step.stale = step.stale or ("--force" if force else "")
+        step.stale = "--fresh" if fresh else step.stale or ("--force" if force else "")
         step.published = publish
     if listed:
         _list(steps, notes, preset, params, stream)
@@ -99,6 +102,7 @@ def reproduce(
                 files.clean(step.folder)  # what a killed run left half-written; under the lock, nobody else writes here
         timeout = cell_timeout or CELL_TIMEOUT.get(preset, 12 * 3600)
         environment = scheduling.environment(base, folder, params, jobs)
+        environment |= {paths.FRESH_VARIABLE: "1"} if fresh else {}
         outcome = scheduling.run(steps, jobs, environment, timeout, show)
     _summary(steps, outcome, show)
     return outcome
@@ -124,10 +128,21 @@ def _list(steps: Mapping[str, Step], notes: list[str], preset: str, params: Path
         if step.stale:
             if said := presets.needs(name, preset or step.notebook.own, params):
                 stream.write(f"    needs: {said}\n")
+            if spent := _spent(name):
+                stream.write(f"    its lines in the record took {duration(spent)} of one core: what --fresh costs\n")
             if seconds := step.record.get("seconds"):
                 stream.write(f"    its last run took {duration(seconds)}, with what was in its stores then\n")
         for parameter, value in step.parameters.items():
             stream.write(f"    {parameter} = {value!r}\n")
+
+
+def _spent(name: str) -> float:
+    """Seconds that the results behind a notebook's committed figures took; 0 where there are none."""
+    try:
+        claims = json.loads((paths.committed() / name / "claims.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    return claims.get("unit_seconds") or 0
 
 
 def _summary(steps: Mapping[str, Step], outcome: Mapping[str, str], show: scheduling.Display) -> None:
@@ -174,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, metavar="DIR", help="folder for the results (default figures/local/)")
     add("--force", action="store_true", help="run also what is done with the same inputs")
     add("--list", action="store_true", help="say what would run, with which parameters, and stop")
+    add("--fresh", action="store_true", help="compute everything again, without the record; --list says the cost")
     add("--publish", action="store_true", help="write what is committed: notebooks/ and figures/NAME/")
     add("--no-report", action="store_true", help="do not write index.html at the end")
     add("--cell-timeout", type=int, metavar="SECONDS", help="longest time for one cell (quick 1800, laptop 14400)")

@@ -1,6 +1,7 @@
 """Figures with passports: picture, the numbers behind it, and what made it, side by side in one folder."""
 
 import io
+import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,13 +14,17 @@ from matplotlib.figure import Figure
 
 from anisotropy._util import checks, files, paths, provenance
 from anisotropy.paper.claims import Table
-from anisotropy.results import stores
+from anisotropy.results import record, stores
 
 PUBLISHED = "published"
 
 
 RESERVED = ("claims", "run")
 """Results with a name of their own in the folder of figures."""
+
+
+SHORT = 12
+"""Hexadecimal digits of a key or a digest that are written down."""
 
 
 class Run:
@@ -50,8 +55,10 @@ class Run:
         """What made a result: parameters, seed, versions, commit, library, hardware, times; no machine's path.
 
         `wall_seconds` is what this run took until then; `unit_seconds` what the results behind it took, each on one
-        core or GPU, also those that were in the store or the record; `lines` the beginnings of their keys there.
+        core or GPU, also those that were in the store or the record; `lines` the beginnings of their keys there, each
+        with that of a digest of the result.
         """
+        seconds = [result["seconds"] for result in stores.USED.values() if "seconds" in result]
         return {
             "notebook": self.notebook,
             "preset": self.parameters["preset"],
@@ -60,8 +67,8 @@ class Run:
             **self._made_by,
             "hardware": provenance.hardware(),
             "wall_seconds": round(time.perf_counter() - self._begin, 2),
-            "lines": sorted(key[:12] for key in stores.SPENT),
-            "unit_seconds": round(sum(stores.SPENT.values()), 1) if stores.SPENT else None,
+            "lines": {key[:SHORT]: stores.digest(result)[:SHORT] for key, result in sorted(stores.USED.items())},
+            "unit_seconds": round(sum(seconds), 1) if seconds else None,
             "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
@@ -159,3 +166,25 @@ def read_numbers(path: Path) -> dict[str, np.ndarray]:
         except ValueError:
             found[name] = np.array(values)
     return found
+
+
+def outdated(folder: Path, code: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Why figures that were committed are no longer those that their notebook draws; empty where they are.
+
+    New lines of the record change nothing; a line that was taken back or altered, or other code or parameters, do.
+
+    Args:
+        folder: of the figures, with `run.json` and the passports.
+        code: fingerprint of the notebook's code, see `declarations.Notebook`.
+        parameters: of the notebook.
+    """
+    made = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    found = ["the notebook's code has changed"] if made["inputs"]["notebook"] != code else []
+    found += ["its parameters have changed"] if made["parameters"] != provenance.neutral(dict(parameters)) else []
+    lines: dict[str, str] = {}
+    for path in sorted(folder.glob("*.passport.json")):
+        lines |= json.loads(path.read_text(encoding="utf-8"))["lines"]
+    known = {key[:SHORT]: stores.digest(result)[:SHORT] for key, result in record.every().items()}
+    found += [f"line {key} is not in the record" for key in sorted(lines.keys() - known.keys())]
+    altered = [key for key in sorted(lines.keys() & known.keys()) if lines[key] != known[key]]
+    return found + [f"line {key} has changed" for key in altered]

@@ -111,7 +111,7 @@ class Measure:
             made = self.made()  # of the code before it runs
             result = self.compute(given)
             place.write(fields, result, made)
-        stores.SPENT[key] = result["seconds"]
+        stores.USED[key] = result
         found = {k.removeprefix(columns.FOUND): v for k, v in result.items() if k.startswith(columns.FOUND)}
         return dict(sorted(found.items()))  # in one order, wherever they come from
 

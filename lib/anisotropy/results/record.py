@@ -143,12 +143,22 @@ def _check_range(row: dict[str, Any]) -> None:
 
 
 def results(keys: Iterable[str]) -> dict[str, dict]:
-    """Results of these keys that the record holds."""
-    known = {}
+    """Results of these keys that the record holds; none where everything is computed again, see `paths.fresh`."""
+    known = {} if paths.fresh() else _rows()
+    return {key: result_of(known[key]) for key in set(keys) & known.keys()}
+
+
+def every() -> dict[str, dict]:
+    """All results of the record, by key."""
+    return {key: result_of(row) for key, row in _rows().items()}
+
+
+def _rows() -> dict[str, dict]:
+    known: dict[str, dict] = {}
     for name in experiments():
         path = folder() / f"{name}.jsonl"
         known |= _read_once(path, path.stat().st_mtime_ns).rows
-    return {key: result_of(known[key]) for key in set(keys) & known.keys()}
+    return known
 
 
 @functools.lru_cache(maxsize=8)

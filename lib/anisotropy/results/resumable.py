@@ -139,7 +139,7 @@ def complete(
             bar.update(len(blocks[number]))
     if missing:
         place.clean()  # of what a worker was writing when it, or its pool with it, was killed
-    stores.SPENT.update((keys[i], result["seconds"]) for i, result in results.items() if "seconds" in result)
+    stores.USED.update((keys[i], result) for i, result in results.items())
     return results, failures
 
 

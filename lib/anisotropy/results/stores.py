@@ -7,10 +7,13 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from anisotropy._util import files
+from anisotropy._util import files, paths
 
-SPENT: dict[str, float] = {}
-"""Seconds of the units that this process has asked for, by key, whether computed now or found: for passports."""
+FRESH = "fresh"
+"""Folder within a store for what is computed without looking at earlier results, see `paths.fresh`."""
+
+USED: dict[str, dict] = {}
+"""Results that this process has asked for, by key, whether computed now or found: for passports."""
 
 
 def digest(fields: dict) -> str:
@@ -47,10 +50,12 @@ class Store:
 
     Args:
         folder: made when the first result is written.
+
+    Where `paths.fresh` says so, a store of its own within the folder stands in for it.
     """
 
     def __init__(self, folder: Path | str):
-        self.folder = Path(folder)
+        self.folder = Path(folder) / FRESH if paths.fresh() else Path(folder)
 
     def path(self, key: str) -> Path:
         """Return where the result of a key lies."""
