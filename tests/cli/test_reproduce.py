@@ -150,6 +150,22 @@ def test_a_list_says_what_computing_everything_again_costs(project, tmp_path, mo
     assert "its lines in the record took 2 h 00 min of one core" in project.run(listed=True)[1]
 
 
+def test_publishing_puts_outputs_into_the_notebook_and_figures_to_the_committed_ones(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce.paths, "committed", lambda: tmp_path / "committed")
+    path = project.write("01_one", SETUP.format(name="01_one"), FIGURE, "print('a')\nprint('b', flush=True)\nprint('c')",
+                         parameters=throwaway.PARAMETERS.replace('"quick"', '"reading"'))  # fmt: skip
+    stream, folders = io.StringIO(), {"folder": project.notebooks, "params": project.params}
+    assert reproduce.reproduce(publish=True, stream=stream, **folders) == {"01_one": "done"}
+    assert (tmp_path / "committed" / "01_one" / "line.svg").is_file()
+    assert not list((tmp_path / "committed").rglob("*.ipynb"))
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert [output["text"] for output in cells[-1]["outputs"]] == [["a\n", "b\n", "c\n"]]  # in one piece
+    project.write("02_two")
+    with pytest.raises(PlanError, match="--publish: expected notebooks of the preset reading, got 02_two"):
+        reproduce.reproduce(publish=True, only=["02_two"], stream=stream, **folders)
+
+
 def test_inputs_cover_versions_and_published_data(project, monkeypatch):
     project.write("01_one", parameters=throwaway.PARAMETERS + 'published = ""')
     data = project.output.parent / "published"

@@ -203,10 +203,22 @@ def _publish(executed: str, path: Path) -> None:
     outputs = {cell.get("id"): cell.get("outputs", []) for cell in json.loads(executed)["cells"]}
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     for number, cell in enumerate(code, 1):
-        cell["outputs"], cell["execution_count"] = outputs[cell["id"]], number
+        cell["outputs"], cell["execution_count"] = _joined(outputs[cell["id"]]), number
         for output in (o for o in cell["outputs"] if "execution_count" in o):
             output["execution_count"] = number
     files.write(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+
+
+def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Outputs with what was printed in one piece: kernels send it in pieces, each time in others."""
+    found: list[dict[str, Any]] = []
+    for output in outputs:
+        before = found[-1] if found else {}
+        if output["output_type"] == "stream" and output.get("name") == before.get("name"):
+            before["text"] = "".join([*before["text"], *output["text"]]).splitlines(keepends=True)
+        else:
+            found.append(output)
+    return found
 
 
 def _loaded(modules: Mapping[str, str], parameters: Mapping[str, Any], began: float) -> dict[str, str]:
