@@ -152,8 +152,9 @@ def test_a_list_says_what_computing_everything_again_costs(project, tmp_path, mo
 
 def test_publishing_puts_outputs_into_the_notebook_and_figures_to_the_committed_ones(project, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce.paths, "committed", lambda: tmp_path / "committed")
-    path = project.write("01_one", SETUP.format(name="01_one"), FIGURE, "print('a')\nprint('b', flush=True)\nprint('c')",
-                         parameters=throwaway.PARAMETERS.replace('"quick"', '"reading"'))  # fmt: skip
+    prints = "print('a')\nprint('b', flush=True)\nprint('c')"
+    reading = throwaway.PARAMETERS.replace('"quick"', '"reading"')
+    path = project.write("01_one", SETUP.format(name="01_one"), FIGURE, prints, parameters=reading)
     stream, folders = io.StringIO(), {"folder": project.notebooks, "params": project.params}
     assert reproduce.reproduce(publish=True, stream=stream, **folders) == {"01_one": "done"}
     assert (tmp_path / "committed" / "01_one" / "line.svg").is_file()

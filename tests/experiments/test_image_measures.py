@@ -87,8 +87,7 @@ def test_what_is_measured_is_what_the_functions_say(tmp_path, monkeypatch):
     assert found["leading"][1][-1] == pytest.approx(after.leading(200), abs=1e-4)
     assert found["scores"][1] == pytest.approx(after.score(nads.load("lenet").eigenvalues), rel=1e-3)
     assert len(found["scores"]) == len(EVERY) - 1
-    assert image_measures.look_up(image_measures.aligned, "lenet", images="digits", count=400,
-                                  store=tmp_path / "store") == found  # fmt: skip
+    assert image_measures.aligned("lenet", images="digits", count=400, store=tmp_path / "store") == found
     split = image_measures.separated("lenet", images="digits", indices=[0, 1000], epsilon=5.0, count=100,
                                      store=tmp_path / "store")  # fmt: skip
     assert split == {"separable": [1, 1]}  # so strong a carrier drowns what the images have

@@ -34,7 +34,8 @@ def test_a_line_that_is_altered_or_gone_makes_figures_stale_and_a_new_one_does_n
     altered = {k: v for k, v in every.items() if k != second}
     altered[first] = {name: 2 * value if name == "seconds" else value for name, value in every[first].items()}
     monkeypatch.setattr(record, "every", lambda: altered | {"f" * 32: {"seconds": 1.0}})
-    assert set(outdated(copy, "03_nads")) == {f"line {first[:12]} has changed", f"line {second[:12]} is not in the record"}
+    expected = {f"line {first[:12]} has changed", f"line {second[:12]} is not in the record"}
+    assert set(outdated(copy, "03_nads")) == expected
 
 
 def test_other_code_or_parameters_make_figures_stale(copy):

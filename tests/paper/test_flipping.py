@@ -64,7 +64,7 @@ def test_digits_decide_nothing_about_other_networks():
 
 
 def energies(first):
-    """What `image_measures.aligned` found: this share of the energy in the first of two directions; flipped, the rest."""
+    """What `image_measures.aligned` finds where the first of two directions has this share of the energy."""
     error = 4 * [0.0005]
     leading = [3 * [0.0] + [first], 3 * [0.0] + [round(1 - first, 6)]]
     return {"k": [1, 2], "original": [first, 1], "flipped": [1 - first, 1], "leading": leading,

@@ -85,6 +85,16 @@ def test_a_fresh_run_looks_at_nothing_that_was_there_and_leaves_it(place, line, 
     assert len(record.from_store(stores.Store(store))) == 1
 
 
+def test_what_a_name_does_not_say_is_computed_each_time(place):
+    named = measures.kept("test.waves", version=1, bound=0.05, known={"name": ("a", "b")})(waves.measure.function)
+    assert named("mine:net", store=place / "store") == named("mine:net", store=place / "store")
+    assert len(CALLS) == 2
+    assert not (place / "store").exists()
+    named("b", store=place / "store")
+    named("b", store=place / "store")
+    assert len(CALLS) == 3
+
+
 def test_every_argument_and_the_version_is_identity_and_how_it_is_written_is_not(place, line):
     store = place / "store"
     waves(name="a", count=np.int64(3), step=1, shape=[2, 2], store=store)

@@ -3,9 +3,8 @@
 What is measured of CIFAR-10 is kept (`results.measures`), so that a reader without the images sees the same numbers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,9 @@ from anisotropy.images.class_energy import Alignment
 from anisotropy.models import architectures, networks
 from anisotropy.nads import Nads, naming, shipped
 from anisotropy.results import measures
+
+NAMED = {"architecture": architectures.BUILTIN}
+"""Networks whose names say what they are."""
 
 VERSIONS = (1, networks.NUMERICS, naming.NUMERICS)
 """Of the numbers of this module, of the paper's networks, and of the NADs that the package carries."""
@@ -124,7 +126,7 @@ def _nads(architecture: str, images: str, width: float, random_networks: int, se
     return shipped.or_measured(architecture, width=width, stand_in=images == "digits", **options)
 
 
-@measures.kept("images.alignment", version=VERSIONS, bound=0.01, digits=5, apart=("root",))
+@measures.kept("images.alignment", version=VERSIONS, bound=0.01, digits=5, apart=("root",), known=NAMED)
 def aligned(
     architecture: str,
     *,
@@ -166,7 +168,7 @@ def aligned(
     }
 
 
-@measures.kept("images.separable", version=VERSIONS, bound=0.0, apart=("root",))
+@measures.kept("images.separable", version=VERSIONS, bound=0.0, apart=("root",), known=NAMED)
 def separated(
     architecture: str,
     *,
@@ -187,10 +189,3 @@ def separated(
     rows = _nads(architecture, images, width, random_networks, seed).directions
     found = separable(cifar.to_unit(some), labels, rows, indices, epsilon)
     return {"separable": [int(i in found) for i in indices]}
-
-
-def look_up(measure: Callable[..., dict[str, Any]], architecture: str, *, store: str, **arguments: Any) -> dict:
-    """Ask a measure of this module; kept where the name says what the network is, which that of a reader's does not."""
-    if architecture in architectures.BUILTIN:
-        return measure(architecture, store=store, **arguments)
-    return measure.__wrapped__(architecture, **arguments)

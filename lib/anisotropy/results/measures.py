@@ -15,10 +15,10 @@ import functools
 import inspect
 import math
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from anisotropy._util import checks, paths, provenance
@@ -41,6 +41,8 @@ class Measure:
         bound: share of the largest number of a name by which numbers may differ on another processor.
         digits: to which numbers are rounded.
         apart: arguments that do not change the numbers, such as a folder.
+        known: argument -> the names that say what they stand for; with another one, that of a reader's own network, the
+            numbers are computed each time and not kept.
     """
 
     function: Callable[..., Mapping[str, Any]]
@@ -49,6 +51,7 @@ class Measure:
     bound: float
     digits: int
     apart: tuple[str, ...]
+    known: Mapping[str, Collection[str]]
 
     def fields(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Identity of a call, and the arguments that it is computed with.
@@ -104,6 +107,8 @@ class Measure:
     def ask(self, store: str | Path, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Name -> numbers: from the store, else from the record, else computed and stored."""
         fields, given = self.fields(*args, **kwargs)
+        if not all(given[name] in names for name, names in self.known.items()):
+            return _found(self.compute(given))
         key, place = stores.digest(fields), stores.Store(paths.resolve(store))
         result = place.read(key) or record.results([key]).get(key)
         if result is None:
@@ -112,8 +117,7 @@ class Measure:
             result = self.compute(given)
             place.write(fields, result, made)
         stores.USED[key] = result
-        found = {k.removeprefix(columns.FOUND): v for k, v in result.items() if k.startswith(columns.FOUND)}
-        return dict(sorted(found.items()))  # in one order, wherever they come from
+        return _found(result)
 
     def again(self, row: dict[str, Any], **apart: Any) -> dict[str, Any]:
         """Compute a line once more, from its identity alone.
@@ -142,6 +146,7 @@ def kept(
     bound: float,
     digits: int = 6,
     apart: Sequence[str] = (),
+    known: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Mapping[str, Any]]], Callable[..., dict[str, Any]]]:
     """Decorate a function of plain arguments so that its numbers are looked up, computed where they are new, and kept.
 
@@ -160,7 +165,7 @@ def kept(
     versions = (version,) if isinstance(version, int) else tuple(version)
 
     def decorate(function: Callable[..., Mapping[str, Any]]) -> Callable[..., dict[str, Any]]:
-        measure = Measure(function, name, versions, bound, digits, tuple(apart))
+        measure = Measure(function, name, versions, bound, digits, tuple(apart), known)
 
         @functools.wraps(function)
         def ask(*args: Any, store: str | Path = STORE, **kwargs: Any) -> dict[str, Any]:
@@ -170,6 +175,12 @@ def kept(
         return ask
 
     return decorate
+
+
+def _found(result: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of a result by their names, in one order, wherever they come from."""
+    found = {k.removeprefix(columns.FOUND): v for k, v in result.items() if k.startswith(columns.FOUND)}
+    return dict(sorted(found.items()))
 
 
 def of(*modules: ModuleType) -> dict[str, Measure]:
