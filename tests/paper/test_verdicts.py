@@ -48,6 +48,15 @@ def test_a_map_that_falls_with_frequency_and_one_with_a_peak(tmp_path):
     assert verdicts_tables.fig1_unlike(peak).value == 0  # four maps that are one
 
 
+def test_the_steadier_definition_is_read_from_the_record(tmp_path):
+    with pytest.raises(Missing, match="of VGG-11 in the record"):
+        verdicts_nads.steadier_gradient(Sources(), "vgg11")
+    found = verdicts_nads.steadier_gradient(Sources(), "lenet")
+    (row,) = [r for r in Sources().rows("measures") if r["measure"] == "nads.definitions"]
+    assert found.value == row["found.halves"][0] - row["found.halves"][1]
+    assert found.command == f"make audit ROW={row['key'][:12]}"
+
+
 def test_nads_tell_a_map_that_was_made_by_them_and_not_another(tmp_path):
     made = maps(tmp_path / "a", lambda n, ky, kx: 0.9 if energy_at("resnet18", ky, kx) > 1 else 0.5)
     found = verdicts_tables.fig1_told_by_nads(made, "resnet18")

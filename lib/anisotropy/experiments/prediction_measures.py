@@ -56,7 +56,7 @@ def _response(step: float) -> nads.Secant | nads.Gradient:
     return nads.Secant(step) if step else nads.Gradient()
 
 
-@measures.kept("nads.rows", version=VERSIONS, bound=0.2, digits=7, known=NAMED)
+@measures.kept("nads.rows", version=VERSIONS, bound=0.1, digits=7, known=NAMED)
 def rows(
     architecture: str, *, step: float, indices: list[int], random_networks: int, width: float = 1.0, seed: int = 0
 ) -> dict[str, list]:
@@ -141,7 +141,7 @@ def expected(
     return {"energies": found.energy(along).tolist()}
 
 
-@measures.kept("trainings.published_setting", version=(*VERSIONS, *units.NUMERICS), bound=0.2, apart=("folder",))
+@measures.kept("trainings.published_setting", version=(*VERSIONS, *units.NUMERICS), bound=0.1, apart=("folder",))
 def published_setting(
     architecture: str,
     *,

@@ -10,7 +10,7 @@ from scipy import stats
 from anisotropy import nads
 from anisotropy.models import architectures
 from anisotropy.nads import compare
-from anisotropy.paper.evidence import Measured, exact, student
+from anisotropy.paper.evidence import Measured, Missing, exact, student
 from anisotropy.paper.sources import CNNS, NAMES, Sources, loaded
 from anisotropy.paper.verdicts_tables import FIG1, LEARNT
 
@@ -127,6 +127,28 @@ def order_of_frequencies(sources: Sources, network: str, first: int = 100) -> Me
     radius = np.hypot(*np.meshgrid(np.arange(-16, 16), np.arange(-16, 16), indexing="ij"))
     spectra = _spectra(sources.their_nads(network).directions[:first])
     return _theirs(exact(stats.spearmanr(range(first), (spectra * radius).sum((1, 2)))[0]), network)
+
+
+def steadier_gradient(sources: Sources, network: str, k: int = 10) -> Measured:
+    """Overlap of the top k of two halves of one set of random networks, gradients minus mixed derivatives.
+
+    Raises:
+        Missing: the record has no such measurement of the network.
+    """
+    kept = [r for r in sources.rows("measures") if r["measure"] == "nads.definitions"]
+    kept = [r for r in kept if r["arguments.architecture"] == network]
+    if not kept:
+        raise Missing(f"a line nads.definitions of {NAMES[network]} in the record")
+    row = max(kept, key=lambda r: r["arguments.networks"])
+    gradient, mixed, _ = row["found.halves"]
+    return exact(gradient - mixed).at(
+        size=f"{NAMES[network]}, full width, {row['arguments.networks']} random networks for both",
+        full=True,
+        files=("results/measures.jsonl",),
+        command=f"make audit ROW={row['key'][:12]}",
+        minutes=row["seconds"] / 60,
+        note=f"gradient {gradient:.2f}, mixed {mixed:.2f}, top {k}",
+    )
 
 
 @functools.cache
