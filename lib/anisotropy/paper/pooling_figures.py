@@ -104,7 +104,7 @@ def learning(
     guide = np.array([0.01, 1])
     right.loglog(guide, 100 / np.sqrt(guide), color="0.5", lw=1, label=r"$\propto 1/m$")
     right.set(xlabel=r"$m[\ell]^2$, proportional to $\zeta(\ell)$", ylabel="steps until half is learnt")
-    right.legend(fontsize=7)
+    right.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
