@@ -4,14 +4,21 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from anisotropy.experiments import gallery, image_measures, nad_measures, pooling_measures, prediction_measures
+from anisotropy.experiments import (
+    gallery,
+    graph_measures,
+    image_measures,
+    nad_measures,
+    pooling_measures,
+    prediction_measures,
+)
 from anisotropy.results import columns, measures
 
 Again = Callable[[dict[str, Any], bool], dict[str, Any]]
 """Measures a line that is no training again, from its identity alone: (line, whether whole) -> line. Raises ValueError,
 with the reason, where it cannot be measured here."""
 
-MEASURES = measures.of(nad_measures, image_measures, pooling_measures, prediction_measures)
+MEASURES = measures.of(graph_measures, image_measures, nad_measures, pooling_measures, prediction_measures)
 """Our measures by name. A module that defines some is added here, so that the audit reaches their lines."""
 
 
