@@ -8,6 +8,7 @@ from anisotropy.experiments import (
     gallery,
     graph_measures,
     image_measures,
+    kernel_measures,
     nad_measures,
     pooling_measures,
     prediction_measures,
@@ -18,7 +19,9 @@ Again = Callable[[dict[str, Any], bool], dict[str, Any]]
 """Measures a line that is no training again, from its identity alone: (line, whether whole) -> line. Raises ValueError,
 with the reason, where it cannot be measured here."""
 
-MEASURES = measures.of(graph_measures, image_measures, nad_measures, pooling_measures, prediction_measures)
+MEASURES = measures.of(
+    graph_measures, image_measures, kernel_measures, nad_measures, pooling_measures, prediction_measures
+)
 """Our measures by name. A module that defines some is added here, so that the audit reaches their lines."""
 
 
