@@ -109,11 +109,12 @@ def told(values) -> str:
     """Mean of independent measurements and its standard error, in words.
 
     Example:
-        >>> told([0.8, 1.0, 0.9])
-        '0.9 ± 0.1'
+        >>> told([0.8, 1.0, 0.9]), told([-0.01, -0.01])
+        ('0.9 ± 0.1', '0.0 ± 0.0')
     """
     found = mean(values)
-    return f"{found['measured']:.1f} ± {found['spread']:.1f}"
+    middle = round(found["measured"], 1) + 0.0  # of -0.0, 0.0
+    return f"{middle:.1f} ± {found['spread']:.1f}"
 
 
 def _interval(spread: float, n: int | None) -> float:
