@@ -1,6 +1,7 @@
 """What 05_poisoning and 06_flipping train."""
 
 import pytest
+import xarray as xr
 from anisotropy.paper import image_studies
 
 
@@ -28,3 +29,19 @@ def test_networks_are_named_once(networks):
 def test_only_digits_leave_claims_marked():
     assert image_studies.rounding("digits") == (" (on digits)", 1)
     assert image_studies.rounding("cifar10") == ("", 3)
+
+
+def test_means_are_told_where_they_tell_something():
+    table = xr.DataArray([[0.5, 0.7], [0.25, 0.25]], dims=("arm", "seed"), coords={"arm": ["clean", "NAD 0"]})
+    assert image_studies.means(table) == pytest.approx({"clean": 0.6, "NAD 0": 0.25})
+    assert image_studies.percent(table, "cifar10") == {"clean": 60.0, "NAD 0": 25.0}
+    assert isinstance(image_studies.percent(table, "digits"), str)
+
+
+def test_narrow_networks_are_measured_and_trained_in_single_precision():
+    names, widths = ["resnet18", "vgg11", "lenet"], [0.25, 1.0, 1.0]
+    found = image_studies.plans("cifar10", names, widths, [10, 10, 10], [1, 1, 1], [0.1, 0.1, 0.1])
+    assert {name: plan.recipe.dtype for name, plan in found.items()} == {
+        "resnet18": "float32", "vgg11": "bfloat16", "lenet": "float32"}  # fmt: skip
+    assert found["resnet18"].own(6) == {"width": 0.25, "random_networks": 6}
+    assert found["vgg11"].own(6) == {}
