@@ -144,7 +144,7 @@ def arms(networks: Sequence[str], axis: Sequence[int], amount: Amount) -> list[A
 def named(parameters: Mapping[str, object]) -> dict[str, object]:
     """Parameters of a run of the notebook with a name for each size, as statements about it use them.
 
-    A run from before the notebook had lists for its figures has such names already, and is returned as it is.
+    A run from before the notebook had lists for its figures has such names already; A.3 then took those of Fig. 1.
 
     Example:
         >>> sizes = {"samples": [2000, 2000, 1000, 4000], "epochs": [6, 12, 8, 10], "sigma": [1.0, 0.5, 1.0, 0.5]}
@@ -154,7 +154,7 @@ def named(parameters: Mapping[str, object]) -> dict[str, object]:
     """
     found = dict(parameters)
     if not isinstance(found["samples"], list):
-        return found
+        return {"random_samples": found["samples"], "random_epochs": found["epochs"]} | found
     for figure, amount in amounts(found["samples"], found["epochs"], found["sigma"]).items():
         found |= {f"{FIGURES[figure]}{name}": value for name, value in vars(amount).items()}
     found["loss_threshold"] = SMALL_LOSS
