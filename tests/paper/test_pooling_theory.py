@@ -96,6 +96,10 @@ def test_steps_fall_with_zeta_as_one_over_m_whatever_the_noise(learnt, nowhere):
     assert len(curve["risk"]) == 2
     assert curve["at"][-1] == 50
     assert curve["steps"][40] == pooling_measures.NEVER
+    wild = {"length": 128, "stride": 4, "sigma": 0.5, "learning_rate": 0.8, "seed": 8, "store": nowhere}
+    assert pooling_measures.learnt(**wild) == {"diverged": 1, "steps": [pooling_measures.NEVER] * 128}
+    with pytest.raises(FloatingPointError, match="diverged"):
+        pooling_measures.learnt(**wild, shown=[0])
 
 
 def verdicts(found):
@@ -158,7 +162,7 @@ def test_figures_show_what_they_are_given():
     steps = {(rate, noise): np.full((2, 128), rate) for rate in RATES for noise in NOISES}
     left, right = pooling_figures.learning({"at": [0, 1], "risk": [[1, 0.5]]}, [0], steps).axes
     assert left.lines[0].get_ydata() == pytest.approx([1, 0.5])
-    assert len(right.lines) == 7
+    assert len(right.lines) == 5
     gammas = pooling_theory.gammas()
     left, right = pooling_figures.two_mechanisms(gammas, pooling_theory.gains()).axes
     assert right.lines[0].get_ydata()[0] == pytest.approx(1)

@@ -1,5 +1,7 @@
 """What notebook 02 simulates of the theory of pooling: numbers that are looked up, else computed."""
 
+from typing import Any
+
 import torch
 
 from anisotropy._util import checks
@@ -16,7 +18,7 @@ PREFILTERS = {
 """Prefilters of the simulations: the average of S pixels, and a binomial blur of three taps."""
 
 NEVER = -1
-"""Steps of a training that did not get there: JSON has no infinity."""
+"""Steps of a training that did not get there, or diverged: JSON has no infinity."""
 
 
 def cases(length: int) -> list[tuple[int, str]]:
@@ -126,14 +128,19 @@ def learnt(
 
     Returns:
         `steps` until half of the excess risk was gone for good, `NEVER` where it was not; with `shown` also `at` and
-        `risk`, a list for each of them.
+        `risk`, a list for each of them; `diverged`, 1, where the training did.
     """
     m = pooling.response(pooling.average(stride, length)).abs()
     settings = {"epsilon": epsilon, "sigma": sigma, "sigma_theta": 0.3, "sigma_phi": 0.3, "batch": 32, "record": 10}
-    run = deep_linear_training.train(
-        m, stride, range(length), learning_rate=learning_rate, steps=steps, seed=seed, **settings
-    )
-    answer = {"steps": [int(s) if s < float("inf") else NEVER for s in run.steps.tolist()]}
+    try:
+        run = deep_linear_training.train(
+            m, stride, range(length), learning_rate=learning_rate, steps=steps, seed=seed, **settings
+        )
+    except FloatingPointError:  # too large a learning rate for some frequency: all are trained at once
+        if len(shown):
+            raise
+        return {"steps": [NEVER] * length, "diverged": 1}
+    answer: dict[str, Any] = {"steps": [int(s) if s < float("inf") else NEVER for s in run.steps.tolist()]}
     if len(shown):
         answer |= {"at": run.at.tolist(), "risk": run.risk[:, list(shown)].T.tolist()}
     return answer

@@ -95,7 +95,7 @@ def learning(
     left.set(xlabel="SGD steps", ylabel="excess risk (1 = nothing learnt)", ylim=(0, 1.2))
     left.set_title(rf"$\sigma$ = {NOISES[0]}, learning rate {RATES[0]:g}")
     left.legend()
-    for rate, colour in zip(RATES, (BLUE, RED, "#009E73"), strict=True):
+    for rate, colour in zip(RATES, (BLUE, RED), strict=True):
         for noise, marker in zip(NOISES, "ox", strict=True):
             middle = np.median(found[rate, noise], axis=0)
             there = np.isfinite(middle)
