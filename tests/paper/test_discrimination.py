@@ -100,13 +100,13 @@ def test_lines_of_the_record(folder, monkeypatch, tmp_path):
 def test_a_line_of_what_foretells_fig_1_is_measured_again_and_found_when_altered(folder, monkeypatch):
     monkeypatch.setitem(discrimination.COUNTS, "lenet", (1, 2))
     there = discrimination.cells(folder)
-    again = audit_command.measured(str(folder))["discrimination"]
+    again = audit_command.measured(str(folder), "")["discrimination"]
     for predictor in (discrimination.Predictor("nads"), discrimination.Predictor("dipole", 1.0, "zero")):
         for line in discrimination.lines("lenet", predictor, there, 0):
             assert audit.compute(audit.Draw(line, audit.WHOLE, again=again)).verdict == audit.AGREES
             altered = line | {"area": line["area"] - 0.001}
             assert audit.compute(audit.Draw(altered, audit.WHOLE, again=again)).verdict == audit.DIFFERS
-    nothing = audit_command.measured("")["discrimination"]
+    nothing = audit_command.measured("", "")["discrimination"]
     assert "--published" in audit.compute(audit.Draw(line, audit.WHOLE, again=nothing)).text
     other = line | {"published": "0" * 64}
     assert "another table" in audit.compute(audit.Draw(other, audit.WHOLE, again=again)).text
